@@ -1,0 +1,2 @@
+//! The `lumen-client` binary.
+fn main() {}

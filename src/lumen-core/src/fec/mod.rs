@@ -1,0 +1,3 @@
+//! Forward error correction.
+
+pub mod gf8;

@@ -1,0 +1,1 @@
+//! Pairing (protocol part 1, section 3).

@@ -1,0 +1,1 @@
+//! Video packets back to frames.

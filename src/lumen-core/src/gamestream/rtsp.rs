@@ -1,0 +1,1 @@
+//! RTSP (protocol part 1, section 5).

@@ -1,0 +1,1 @@
+//! DESCRIBE and ANNOUNCE bodies (protocol part 1, section 5).

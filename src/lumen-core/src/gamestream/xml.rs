@@ -1,0 +1,1 @@
+//! The XML dialect of the HTTP replies.

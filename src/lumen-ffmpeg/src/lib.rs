@@ -1,0 +1,1 @@
+//! FFmpeg at run time.

@@ -1,0 +1,15 @@
+//! Input: what a client does, delivered to the display of its session and to no other.
+
+use lumen_core::gamestream::{control::HostMessage, input::InputEvent};
+
+/// Takes the input of one session.
+pub trait InputSink: Send {
+    /// Applies one event.
+    fn handle(&mut self, event: &InputEvent);
+
+    /// Releases every held key, button, touch point and pad control: the client is gone.
+    fn release_all(&mut self);
+
+    /// Feedback for the client (rumble, lights, motion rates) that came up since the last call.
+    fn poll_feedback(&mut self) -> Option<HostMessage>;
+}

@@ -1,0 +1,21 @@
+//! The lumen host: the daemon that clients talk to, and the worker that streams one session.
+//!
+//! The binary is `lumen`; this library exists so that tests can drive the rooms one by one. `session` owns
+//! `display`, `capture`, `encode`, `audio` and `input`; they know neither each other nor the session.
+
+pub mod admin;
+pub mod audio;
+pub mod capture;
+pub mod cli;
+pub mod config;
+pub mod daemon;
+pub mod display;
+pub mod doctor;
+pub mod encode;
+pub mod frame;
+pub mod gamestream;
+pub mod input;
+pub mod link;
+pub mod net;
+pub mod session;
+pub mod store;
