@@ -39,10 +39,10 @@ impl FrameIndex {
         Self(self.0.wrapping_sub(1))
     }
 
-    /// Whether a client that works on frame `current` takes this one for an earlier frame: it compares the low 16 bits
-    /// only, so a jump of 32768 frames or more looks like the past too (section 8, trap 5).
+    /// Whether a receiver that works on frame `current` takes this one for an earlier frame. A jump of 32768 frames or
+    /// more looks like the past, as it does to clients that compare 16 bits only (section 8, trap 5).
     pub const fn is_before(self, current: Self) -> bool {
-        is_before(self.0 & 0xFFFF, current.0 & 0xFFFF, 16)
+        self.0.wrapping_sub(current.0) > 0x7FFF
     }
 }
 
@@ -242,6 +242,8 @@ mod tests {
         assert!(!FrameIndex(32767).is_before(FrameIndex(0)));
         assert!(FrameIndex(32768).is_before(FrameIndex(0)));
         assert!(FrameIndex(4).is_before(FrameIndex(5)));
+        assert!(FrameIndex(65541).is_before(FrameIndex(5)));
+        assert!(!FrameIndex(0).is_before(FrameIndex(u32::MAX)));
         assert!(is_before(u32::MAX, 0, 32));
     }
 

@@ -75,7 +75,7 @@ const FIRST_BYTE_RULE: [u32; 3] = [7, 1, 415];
 
 /// Bytes of frame header to skip in a frame of a host of `version` (the first three numbers of its `appversion`)
 /// whose first payload byte is `first_byte`.
-pub const fn frame_header_len(version: [u32; 3], first_byte: u8) -> usize {
+pub fn frame_header_len(version: [u32; 3], first_byte: u8) -> usize {
     let [major, minor, patch] = version;
     if major < 5 {
         return 0;

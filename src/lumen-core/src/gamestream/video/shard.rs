@@ -77,8 +77,8 @@ impl PacketFlags {
 
     /// The client's test of data packet `index` in a block of `data`: start on the first, end on the last, picture
     /// between them, no other bits (section 2.2).
-    pub const fn fits_data(self, index: u16, data: u16) -> bool {
-        let has = |bit| self.0 & bit != 0;
+    pub fn fits_data(self, index: u16, data: u16) -> bool {
+        let has = |bit: u8| self.0 & bit != 0;
         let first = index == 0;
         let last = index + 1 == data;
         self.0 & !(Self::PICTURE | Self::END | Self::START) == 0
@@ -258,8 +258,7 @@ impl ShardHeader {
     /// # Errors
     /// [`ShardHeaderError`]; the packet is then to be dropped.
     pub fn parse(shard: &[u8]) -> Result<Self, ShardHeaderError> {
-        let header: &[u8; SHARD_HEADER_LEN] =
-            shard.first_chunk().ok_or(ShardHeaderError::Truncated(shard.len()))?;
+        let header: &[u8; SHARD_HEADER_LEN] = shard.first_chunk().ok_or(ShardHeaderError::Truncated(shard.len()))?;
         if header[0] >> 6 != RTP_FLAGS >> 6 || header[0] & RTP_EXTENSION == 0 {
             return Err(ShardHeaderError::RtpFlags(header[0]));
         }
