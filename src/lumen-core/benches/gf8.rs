@@ -118,10 +118,8 @@ impl Block {
         let shards = data + parity;
         let mut random = Random(42);
         let mut arena: Vec<u8> = (0..shards * layout.stride).map(|_| random.next() as u8).collect();
-        Codec::new(data, parity)
-            .and_then(|codec| Ok(codec.encode_strided(&mut arena, layout)))
-            .expect("shape")
-            .expect("fits");
+        let codec = Codec::new(data, parity).expect("shape");
+        codec.encode_strided(&mut arena, layout).expect("fits");
         Self { arena, layout, shards }
     }
 
