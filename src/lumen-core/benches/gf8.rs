@@ -1,8 +1,8 @@
 //! Speed of the GF(2^8) code against the crate `fec-rs`, which gives the same bytes.
 //!
 //! `cargo bench -p lumen-core --bench gf8` measures and prints one JSON object per figure on standard output
-//! (`{"figure","value","unit","how"}`) and a table on standard error. Without `--bench` (as `cargo test` runs it) every
-//! case runs once, unmeasured.
+//! (`{"figure","value","unit","how"}`) and a table on standard error. `-- TEXT` picks the cases whose name contains
+//! TEXT. Without `--bench` (as `cargo test` runs it) every case runs once, unmeasured.
 //!
 //! All candidates of a case run in turn, round by round, and each figure is the median over the rounds of thread CPU
 //! time per call: neighbours on the machine then disturb all candidates alike. Only ratios of one run mean anything on
@@ -21,7 +21,8 @@ const PREFIX: usize = 32;
 
 fn main() {
     let measured = std::env::args().any(|argument| argument == "--bench");
-    let mut report = Report { rounds: if measured { 25 } else { 1 }, measured };
+    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    let mut report = Report { rounds: if measured { 25 } else { 1 }, measured, filter };
     eprintln!("kernels: {:?}; medians of {} rounds, thread CPU time", Kernel::available(), report.rounds);
     for (data, parity) in SHAPES {
         construction(&mut report, data, parity);
@@ -97,7 +98,7 @@ fn decoding(
         let mut random = Random(7);
         candidates.push(candidate(kernel, move |_| {
             let lost = loss(&mut random);
-            let present = (0..data + parity).filter(|&index| !lost.contains(index)).collect();
+            let present = ShardSet::first(data + parity).without(&lost);
             codec.reconstruct_strided(&mut arena, layout, &present).expect("reconstruct");
         }));
     }
@@ -141,11 +142,15 @@ fn candidate<'a>(name: impl ToString, call: impl FnMut(()) + 'a) -> Candidate<'a
 struct Report {
     rounds: usize,
     measured: bool,
+    filter: String,
 }
 
 impl Report {
     /// Measures the candidates; the first one is what the others are compared to. `bytes` are the data bytes of a call.
     fn case(&mut self, name: &str, bytes: usize, candidates: &mut [Candidate<'_>]) {
+        if !name.contains(&self.filter) {
+            return;
+        }
         let calls: Vec<usize> = candidates.iter_mut().map(|candidate| self.calls_per_round(candidate)).collect();
         let mut times = vec![Vec::with_capacity(self.rounds); candidates.len()];
         for _ in 0..self.rounds {

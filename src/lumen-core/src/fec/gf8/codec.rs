@@ -11,7 +11,7 @@ use std::array;
 
 use thiserror::Error;
 
-use super::field::{self, INVERSE, LogProduct};
+use super::field::{self, INVERSE, LogProduct, Logarithm};
 use super::{Kernel, KernelUnavailable, ShardSet};
 
 /// Most shards of a block, data and parity together.
@@ -84,7 +84,7 @@ impl Codec {
                     product.over(point ^ data_point);
                 }
             }
-            multipliers[shard] = product.value();
+            multipliers[shard] = product.logarithm().value();
         }
         let mut points = [0; MAX_SHARDS];
         points[..POINTS.len()].copy_from_slice(&POINTS);
@@ -247,10 +247,7 @@ impl Codec {
         if present.len() < self.data {
             return Err(ReconstructError::TooFewShards { present: present.len(), needed: self.data });
         }
-        Ok(Plan {
-            lost: (0..self.data).filter(|&index| !present.contains(index)).collect(),
-            used: present.iter().take(self.data).collect(),
-        })
+        Ok(Plan { lost: ShardSet::first(self.data).without(present), used: present.smallest(self.data) })
     }
 
     fn restore<'a>(&mut self, plan: &Plan, shards: impl Iterator<Item = &'a mut [u8]>) -> Result<(), ReconstructError> {
@@ -275,25 +272,23 @@ impl Codec {
     /// The coefficients of the used shards in the lost ones: `F(lost) · H(used) / (point(lost) + point(used))`.
     fn fill_decoding(&mut self, plan: &Plan) {
         let lost = plan.lost.len();
-        let mut lost_points = [0; MAX_SHARDS];
-        let mut lost_factors = [0; MAX_SHARDS];
+        let (mut lost_points, mut parity_points) = ([0; MAX_SHARDS], [0; MAX_SHARDS]);
         for (slot, index) in lost_points.iter_mut().zip(plan.lost.iter()) {
             *slot = self.points[index];
         }
-        let lost_points = &lost_points[..lost];
-        let mut parity_points = [0; MAX_SHARDS];
-        for (slot, index) in parity_points.iter_mut().zip(plan.used.iter().skip(self.data - lost)) {
+        for (slot, index) in parity_points.iter_mut().zip(plan.used.without(&ShardSet::first(self.data)).iter()) {
             *slot = self.points[index];
         }
-        let parity_points = &parity_points[..lost];
+        let (lost_points, parity_points) = (&lost_points[..lost], &parity_points[..lost]);
 
+        let mut lost_factors = [Logarithm::ONE; MAX_SHARDS];
         for (factor, index) in lost_factors.iter_mut().zip(plan.lost.iter()) {
             let point = self.points[index];
             let mut product = LogProduct::default();
             product.over(self.multipliers[index]);
             parity_points.iter().for_each(|y| product.times(point ^ y));
             lost_points.iter().filter(|&&x| x != point).for_each(|x| product.over(point ^ x));
-            *factor = product.value();
+            *factor = product.logarithm();
         }
         self.decoding.resize(self.data * lost, 0);
         for (column, index) in self.decoding.chunks_exact_mut(lost).zip(plan.used.iter()) {
@@ -307,11 +302,9 @@ impl Codec {
                 product.over(self.multipliers[index]);
                 parity_points.iter().filter(|&&y| y != point).for_each(|y| product.over(point ^ y));
             }
-            for ((coefficient, x), factor) in column.iter_mut().zip(lost_points).zip(&lost_factors) {
-                let mut product = product;
-                product.times(*factor);
-                product.over(point ^ x);
-                *coefficient = product.value();
+            let used_factor = product.logarithm();
+            for ((coefficient, x), lost_factor) in column.iter_mut().zip(lost_points).zip(&lost_factors) {
+                *coefficient = field::quotient(used_factor, *lost_factor, point ^ x);
             }
         }
     }
