@@ -20,7 +20,8 @@ pub const MAX_SHARDS: usize = 255;
 /// Most coefficients that any block needs: `D·P` with `D + P` = 255.
 const MAX_COEFFICIENTS: usize = 127 * 128;
 
-/// A Reed–Solomon code for one number of data and parity shards.
+/// A Reed–Solomon code for one number of data and parity shards. Holds 32 KiB, room for every shape. Encoding takes it
+/// by shared reference, so threads may encode different blocks of one shape with one codec.
 ///
 /// ```
 /// use lumen_core::fec::gf8::{Codec, ShardSet};
@@ -36,7 +37,7 @@ const MAX_COEFFICIENTS: usize = 127 * 128;
 /// assert_eq!(shards[..3], data);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Codec {
     kernel: Kernel,
     data: usize,
@@ -57,15 +58,7 @@ impl Codec {
     /// # Errors
     /// [`ShapeError`] unless both counts are at least 1 and their sum is at most [`MAX_SHARDS`].
     pub fn new(data: usize, parity: usize) -> Result<Self, ShapeError> {
-        let mut codec = Self {
-            kernel: Kernel::detect(),
-            data: 0,
-            parity: 0,
-            points: [0; MAX_SHARDS],
-            multipliers: [1; MAX_SHARDS],
-            encoding: Vec::with_capacity(MAX_COEFFICIENTS),
-            decoding: Vec::with_capacity(MAX_COEFFICIENTS),
-        };
+        let mut codec = Self::without_shape();
         codec.reset(data, parity)?;
         Ok(codec)
     }
@@ -74,7 +67,9 @@ impl Codec {
     pub fn audio() -> Self {
         const POINTS: [u8; 6] = [0, 1, 2, 4, 8, 16];
         const DATA: usize = 4;
-        let mut multipliers = [1; MAX_SHARDS];
+        let mut codec = Self::without_shape();
+        (codec.data, codec.parity) = (DATA, POINTS.len() - DATA);
+        codec.points[..POINTS.len()].copy_from_slice(&POINTS);
         for (shard, &point) in POINTS.iter().enumerate() {
             let mut product = LogProduct::default();
             for (other, &data_point) in POINTS[..DATA].iter().enumerate() {
@@ -84,26 +79,26 @@ impl Codec {
                     product.over(point ^ data_point);
                 }
             }
-            multipliers[shard] = product.logarithm().value();
+            codec.multipliers[shard] = product.logarithm().value();
         }
-        let mut points = [0; MAX_SHARDS];
-        points[..POINTS.len()].copy_from_slice(&POINTS);
-        let encoding = (0..DATA)
-            .flat_map(|i| (DATA..POINTS.len()).map(move |j| (i, j)))
-            .map(|(i, j)| {
-                field::multiply(
-                    field::multiply(multipliers[i], multipliers[j]),
-                    INVERSE[usize::from(POINTS[i] ^ POINTS[j])],
-                )
-            })
-            .collect();
+        for i in 0..DATA {
+            for j in DATA..POINTS.len() {
+                let multiplier = field::multiply(codec.multipliers[i], codec.multipliers[j]);
+                codec.encoding.push(field::multiply(multiplier, INVERSE[usize::from(POINTS[i] ^ POINTS[j])]));
+            }
+        }
+        codec
+    }
+
+    /// A codec with room for every shape, and none yet.
+    fn without_shape() -> Self {
         Self {
             kernel: Kernel::detect(),
-            data: DATA,
-            parity: POINTS.len() - DATA,
-            points,
-            multipliers,
-            encoding,
+            data: 0,
+            parity: 0,
+            points: [0; MAX_SHARDS],
+            multipliers: [1; MAX_SHARDS],
+            encoding: Vec::with_capacity(MAX_COEFFICIENTS),
             decoding: Vec::with_capacity(MAX_COEFFICIENTS),
         }
     }
