@@ -39,7 +39,7 @@ impl Speakers {
 /// Which of the two bitrates a client asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Quality {
-    /// The smaller one; left and right of a row share a stream.
+    /// The smaller one; the first pairs of channels share a stream.
     Normal,
     /// The larger one; in surround every channel has a stream of its own.
     High,
@@ -67,14 +67,14 @@ impl OpusConfig {
         Self { speakers, quality, duration }
     }
 
-    /// Streams and mapping. This is the encoder's own mapping; DESCRIBE prints that of the normal surround entries
-    /// rotated (protocol part 2, section 5.2).
+    /// Streams and mapping of the layouts that DESCRIBE announces: every channel is coded in its place. DESCRIBE prints
+    /// that of the normal surround entries rotated (protocol part 2, section 5.2).
     pub fn layout(&self) -> Layout {
         let layout = match (self.speakers, self.quality) {
             (Speakers::Stereo, _) => const { Layout::new(1, 1, &[0, 1]) },
-            (Speakers::Surround51, Quality::Normal) => const { Layout::new(4, 2, &[0, 1, 4, 5, 2, 3]) },
+            (Speakers::Surround51, Quality::Normal) => const { Layout::new(4, 2, &[0, 1, 2, 3, 4, 5]) },
             (Speakers::Surround51, Quality::High) => const { Layout::new(6, 0, &[0, 1, 2, 3, 4, 5]) },
-            (Speakers::Surround71, Quality::Normal) => const { Layout::new(5, 3, &[0, 1, 6, 7, 2, 3, 4, 5]) },
+            (Speakers::Surround71, Quality::Normal) => const { Layout::new(5, 3, &[0, 1, 2, 3, 4, 5, 6, 7]) },
             (Speakers::Surround71, Quality::High) => const { Layout::new(8, 0, &[0, 1, 2, 3, 4, 5, 6, 7]) },
         };
         layout.expect("the table above holds layouts that carry their channels")
@@ -97,8 +97,16 @@ impl OpusConfig {
     /// # Errors
     /// [`OpusError`] if libopus refuses or has no memory.
     pub fn open(&self) -> Result<Encoder, OpusError> {
+        self.open_with(self.layout())
+    }
+
+    /// Opens the encoder with a layout that the client brought along (`surroundParams` of its launch request).
+    ///
+    /// # Errors
+    /// [`OpusError`] if libopus refuses or has no memory.
+    pub fn open_with(&self, layout: Layout) -> Result<Encoder, OpusError> {
         Encoder::new(&EncoderConfig {
-            layout: self.layout(),
+            layout,
             bitrate_bps: self.bitrate_bps(),
             duration: self.duration,
             complexity: COMPLEXITY,
