@@ -234,12 +234,28 @@ impl Provider for Environment {
     }
 
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        let mut figment = Figment::new();
+        // Values without a tag of their own are tagged with this provider, which is how errors find it again.
+        let mut root = Dict::new();
         for (key, _, value) in &self.entries {
             let value: Value = value.parse().unwrap_or_else(|_| Value::from(value.clone()));
-            figment = figment.merge(Serialized::default(key, value));
+            insert(&mut root, key, value);
         }
-        figment.data()
+        Ok(Map::from([(Profile::Default, root)]))
+    }
+}
+
+/// Puts `value` at the dotted `key`.
+fn insert(dict: &mut Dict, key: &str, value: Value) {
+    match key.split_once('.') {
+        None => {
+            dict.insert(key.to_owned(), value);
+        }
+        Some((table, rest)) => {
+            let inner = dict.entry(table.to_owned()).or_insert_with(|| Value::from(Dict::new()));
+            if let Value::Dict(_, inner) = inner {
+                insert(inner, rest, value);
+            }
+        }
     }
 }
 

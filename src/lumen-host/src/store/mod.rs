@@ -12,14 +12,15 @@ mod files;
 mod fingerprint;
 mod identity;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::SystemTime;
 
+use lumen_core::gamestream::http::AppId;
 use rusqlite::Connection;
 
-pub use apps::AppId;
 pub use clients::{Client, Origin};
 pub use error::StoreError;
 pub use files::write_new_secret;
@@ -166,13 +167,12 @@ impl Store {
         self.registry().find(selector)
     }
 
-    /// The number of the application `name`, the same on every call and after every restart. `wanted` is the
-    /// number that the configuration demands.
+    /// The number of the application `name`, the same on every call and after every restart, and none of `taken`.
     ///
     /// # Errors
     /// The database's.
-    pub fn app_id(&self, name: &str, wanted: Option<u32>) -> Result<AppId, StoreError> {
-        apps::id_of(&self.database(), name, wanted).map_err(|error| StoreError::database(&self.directory, error))
+    pub fn app_id(&self, name: &str, taken: &HashSet<AppId>) -> Result<AppId, StoreError> {
+        apps::id_of(&self.database(), name, taken).map_err(|error| StoreError::database(&self.directory, error))
     }
 
     fn changeable(&self, fingerprint: &Fingerprint) -> Result<Client, StoreError> {

@@ -107,12 +107,15 @@ fn app_numbers_stay_and_differ() {
     let directory = tempfile::tempdir().expect("a directory");
     let config = config(directory.path());
     let store = Store::open(&config).expect("opens");
-    let ids: Vec<_> = ["a", "b", "c"].map(|name| store.app_id(name, None).expect("a number")).to_vec();
+    let none = HashSet::new();
+    let ids = ["a", "b", "c"].map(|name| store.app_id(name, &none).expect("a number"));
     assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2]);
-    assert_eq!(store.app_id("d", Some(7)).expect("as wanted").get(), 7);
+    let moved = store.app_id("a", &HashSet::from([ids[0]])).expect("another number");
+    assert_ne!(moved, ids[0]);
     drop(store);
     let store = Store::open(&config).expect("opens again");
-    assert_eq!(store.app_id("b", None).expect("a number"), ids[1]);
+    assert_eq!(store.app_id("b", &none).expect("a number"), ids[1]);
+    assert_eq!(store.app_id("a", &none).expect("a number"), moved);
 }
 
 #[test]
