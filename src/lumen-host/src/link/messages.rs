@@ -9,6 +9,7 @@ use std::time::Duration;
 use lumen_core::gamestream::{control::HostMessage, input::InputEvent, video::FrameIndex};
 use serde::{Deserialize, Serialize};
 
+use crate::config::EncoderPreference;
 use crate::encode::EncoderConfig;
 use crate::frame::Mode;
 use crate::net::sockets::Dscp;
@@ -19,7 +20,7 @@ pub struct SessionId(pub u64);
 
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        self.0.fmt(f)
     }
 }
 
@@ -55,8 +56,8 @@ pub struct AppSpec {
 /// Which encoder the configuration prefers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EncoderChoice {
-    /// `auto` or the name of one.
-    pub preference: String,
+    /// `auto` or one of them.
+    pub preference: EncoderPreference,
     /// Preset of x264 and x265, empty for the default.
     pub preset: String,
     /// Encoder threads; 0 lets the encoder choose.
@@ -257,4 +258,15 @@ pub struct SessionStats {
     pub reported_missing: u64,
     /// Packets that those reports covered.
     pub reported_sent: u64,
+}
+
+impl EncoderChoice {
+    /// The operator's settings.
+    pub fn from_settings(settings: &crate::config::EncoderSettings) -> Self {
+        Self {
+            preference: settings.preference,
+            preset: settings.preset.clone().unwrap_or_default(),
+            threads: settings.threads,
+        }
+    }
 }
