@@ -203,8 +203,7 @@ impl Codec {
 
     /// Restores every lost data shard in place. `shards` holds the whole block, data first; `present` says which of
     /// them are valid. Lost data shards are overwritten, whatever they hold; lost parity is neither read nor written
-    /// and may have any length. Returns the restored shards, in the order of their indices an empty set if no data was
-    /// lost.
+    /// and may have any length. Returns the restored shards: an empty set if no data was lost.
     ///
     /// # Errors
     /// [`ReconstructError`] if fewer shards than data are here, or the arguments do not fit the codec; nothing is written
@@ -334,7 +333,7 @@ pub struct Strided {
     pub stride: usize,
     /// Where the first shard starts.
     pub offset: usize,
-    /// Bytes of each shard, at most `stride`.
+    /// Bytes of each shard, at least 1 and at most `stride`.
     pub len: usize,
 }
 
@@ -347,7 +346,7 @@ impl Strided {
             .checked_mul(count.saturating_sub(1))
             .and_then(|last| last.checked_add(offset))
             .and_then(|last| last.checked_add(len))
-            .filter(|&end| end <= arena.len() && len <= stride && stride > 0)
+            .filter(|&end| end <= arena.len() && (1..=stride).contains(&len))
             .ok_or(error)?;
         Ok(arena[offset..end].chunks_mut(stride).map(move |chunk| &mut chunk[..len]))
     }
@@ -433,8 +432,8 @@ pub enum EncodeError {
         /// Bytes of a shard that differs.
         found: usize,
     },
-    /// The block does not fit its buffer, or its shards overlap.
-    #[error("{count} shards at {layout:?} do not fit a buffer of {arena} bytes, or overlap")]
+    /// The block does not fit its buffer, or its shards overlap or are empty.
+    #[error("{count} shards at {layout:?} do not fit a buffer of {arena} bytes, overlap or are empty")]
     OutsideArena {
         /// The layout asked for.
         layout: Strided,
