@@ -54,6 +54,8 @@ pub mod kind {
     pub const PING: u16 = 0x0200;
     /// Loss statistics. Client to host.
     pub const LOSS_STATS: u16 = 0x0201;
+    /// Frame statistics, not documented. Client to host.
+    pub const FRAME_STATS: u16 = 0x0204;
     /// Input packet. Client to host.
     pub const INPUT: u16 = 0x0206;
     /// Invalidate reference frames. Client to host.
