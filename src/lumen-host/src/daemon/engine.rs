@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use lumen_core::gamestream::control::{ClientMessage, HostMessage, Termination};
+use lumen_core::gamestream::control::{ClientMessage, HdrMode, HostMessage, Termination};
 use lumen_core::gamestream::http::{AppId, CodecMask, LaunchReply, LaunchRequest, LaunchVerb, SessionUrl};
 use lumen_core::gamestream::rtsp::{RecordError, SealedRecord};
 use lumen_core::gamestream::sdp::{Ping, SenderAddress, SessionIds, SetupReply, StreamKind, StreamRequest, SurroundParams};
@@ -199,6 +199,13 @@ impl Engine {
         }
         session.tell(&ToWorker::Stop(reason));
         true
+    }
+
+    /// One line for the service manager.
+    pub fn summary(&self) -> String {
+        let state = self.lock();
+        let streaming = state.sessions.values().filter(|s| s.state() == SessionState::Streaming).count();
+        format!("{} sessions, {streaming} streaming", state.sessions.len())
     }
 
     /// Ends all sessions: the host shuts down.

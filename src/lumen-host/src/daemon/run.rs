@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use lumen_core::gamestream::http::{CodecMask, Ports};
+use lumen_core::gamestream::http::{Codec, CodecMask, Ports, Profile};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin::{AdminServer, AdminState};
 use crate::config::Config;
-use crate::encode;
+use crate::encode::{self, EncoderInfo};
 use crate::gamestream::catalogue::AppCatalogue;
 use crate::gamestream::http_server::{HttpServer, Shared};
 use crate::gamestream::media_sockets::{self, MediaSockets};
@@ -32,7 +32,7 @@ const TICK: Duration = Duration::from_millis(250);
 /// If a port, the state directory or anything else that it cannot do without is missing; the message says what to
 /// do.
 pub fn run(config: Config) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(serve(Arc::new(config)))
 }
 
@@ -44,7 +44,7 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let store = Arc::new(Store::open(&config)?);
     let apps = Arc::new(AppCatalogue::new(&config, &store)?);
     let probe = tokio::task::spawn_blocking(encode::probe).await?;
-    let offer = offer(&config, &probe)?;
+    let offer = offer(&config, &probe);
 
     let address = config.bind.first().copied().filter(|address| !address.is_unspecified());
     let sockets = Arc::new(MediaSockets {
@@ -79,8 +79,8 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let peers = usize::from(config.stream.max_sessions) * 2 + 8;
     let (control, control_thread) = control_server::start(control_socket, dscp, peers, Arc::clone(&engine) as _)?;
     engine.set_control(control.clone());
-    let (stop_media, media_stopped) = rustix::pipe::pipe()?;
-    let media_thread = media_sockets::start(sockets, stop_media, Arc::clone(&engine) as _)?;
+    let (media_stopped, stop_media) = std::io::pipe()?;
+    let media_thread = media_sockets::start(sockets, media_stopped.into(), Arc::clone(&engine) as _)?;
 
     let pairing = Arc::new(PairingServer::new(Arc::clone(&store)));
     let http = HttpServer::bind(Shared {
@@ -106,7 +106,13 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
         rtsp.push(tokio::spawn(rtsp_server::serve(listener, Arc::clone(&engine), Arc::clone(&offer))));
     }
     receive_workers(&reunion, Arc::clone(&engine)).with_context(|| format!("listening on {}", reunion.display()))?;
-    let _announcement = mdns::announce(&config, &store, ports);
+    let _announcement = if config.mdns {
+        mdns::Announcement::start(&config.name, store.host_id(), ports.http)
+            .inspect_err(|error| tracing::warn!(%error, "not announced by mDNS; clients must add this host by address"))
+            .ok()
+    } else {
+        None
+    };
 
     let (shutdown, stopped) = tokio::sync::watch::channel(());
     let until_stopped = || {
@@ -142,7 +148,7 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     }
     let _ = http.await;
     let _ = admin.await;
-    drop(media_stopped);
+    drop(stop_media);
     let _ = media_thread.join();
     let _ = std::fs::remove_file(&reunion);
     Ok(())
@@ -172,4 +178,21 @@ fn receive_workers(path: &std::path::Path, engine: Arc<Engine>) -> anyhow::Resul
         }
     })?;
     Ok(())
+}
+
+/// What clients are told that this host encodes: only what an encoder here really opened.
+fn mask(found: &[EncoderInfo]) -> anyhow::Result<CodecMask> {
+    let profiles = found.iter().filter_map(|encoder| Profile::new(encoder.codec.into(), encoder.depth.into(), encoder.chroma.into()));
+    CodecMask::from_profiles(profiles).context("no video encoder works on this machine; see `lumen doctor`")
+}
+
+fn offer(config: &Config, found: &[EncoderInfo]) -> Arc<Offer> {
+    let has = |codec| found.iter().any(|encoder| encoder.codec == codec);
+    let codecs = [(encode::Codec::H264, Codec::H264), (encode::Codec::Hevc, Codec::Hevc), (encode::Codec::Av1, Codec::Av1)];
+    Arc::new(Offer {
+        codecs: codecs.into_iter().filter(|(codec, _)| has(*codec)).map(|(_, wire)| wire).collect(),
+        // Every encoder answers an invalidation: by leaving the references out, or with a key frame.
+        reference_invalidation: true,
+        encryption: config.stream.encryption,
+    })
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lumen_core::gamestream::http::Codec;
-use lumen_core::gamestream::rtsp::{MessageDecoder, Method, Request, Response, SealedRecord, WireMessage};
+use lumen_core::gamestream::rtsp::{MessageDecoder, Method, Request, RequestError, Response, SealedRecord, WireMessage};
 use lumen_core::gamestream::sdp::{DescribeOffer, EncryptionBits, HostFeatures, StreamRequest};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -89,7 +89,7 @@ impl Connection {
     fn answer(&self, message: WireMessage) -> Option<Vec<u8>> {
         match message {
             WireMessage::Sealed(record) => self.answer_sealed(&record),
-            WireMessage::Plain(bytes) => self.answer_plain(&bytes),
+            WireMessage::Plain(request) => self.answer_plain(request),
         }
     }
 
@@ -109,8 +109,8 @@ impl Connection {
         }
     }
 
-    fn answer_plain(&self, bytes: &[u8]) -> Option<Vec<u8>> {
-        let request = match Request::parse(bytes) {
+    fn answer_plain(&self, request: Result<Request, RequestError>) -> Option<Vec<u8>> {
+        let request = match request {
             Ok(request) => request,
             Err(error) => return Some(error.to_response().to_bytes()),
         };

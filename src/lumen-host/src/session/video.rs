@@ -9,10 +9,11 @@ use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use lumen_core::crypto::PacketKey;
-use lumen_core::gamestream::packetizer::{FrameToSend, PacketArena, Packetizer, PacketizerConfig};
+use lumen_core::gamestream::packetizer::{FrameToSend, PacketArena, Packetizer};
+use lumen_core::gamestream::video::HostLatency;
 
 use crate::capture::{Capture, CaptureError, Captured};
+use crate::daemon::packetizer_config;
 use crate::encode::{self, EncodeError, Encoder, FrameIndex, FrameKind, FrameRequest};
 use crate::frame::{Frame, Timeline};
 use crate::link::{EncoderChoice, StreamSpec, VideoParams};
@@ -73,7 +74,7 @@ impl VideoStream {
         let (new_sockets, sockets) = mpsc::channel();
         mark(&socket, Traffic::Video, spec.video.dscp);
         let sending = SendThread {
-            packetizer: Packetizer::new(packetizer_config(spec)),
+            packetizer: Packetizer::new(packetizer_config(&spec.video, spec.key)?),
             arena: PacketArena::new(),
             sender: BatchSender::new(socket)?,
             sockets,
@@ -118,15 +119,6 @@ impl Drop for VideoStream {
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
-    }
-}
-
-fn packetizer_config(spec: &StreamSpec) -> PacketizerConfig {
-    PacketizerConfig {
-        packet_size: spec.video.packet_size,
-        fec_percentage: spec.video.fec_percentage,
-        min_parity: spec.video.min_parity,
-        encryption: spec.video.encrypted.then(|| PacketKey::new(&spec.key.0)),
     }
 }
 
@@ -287,12 +279,13 @@ impl SendThread {
         let since_epoch = frame.timeline.presented.saturating_duration_since(epoch);
         let processing = begin.saturating_duration_since(frame.timeline.presented);
         self.packetizer.packetize(
-            FrameToSend {
+            &FrameToSend {
                 data: &frame.data,
                 index: frame.index,
                 kind: frame.kind,
                 timestamp_90k: (since_epoch.as_micros() * 9 / 100) as u32,
-                host_latency_100us: u16::try_from(processing.as_micros() / 100).unwrap_or(u16::MAX),
+                host_latency: HostLatency::from_duration(processing),
+                long_term_reference: false,
             },
             &mut self.arena,
         )?;
