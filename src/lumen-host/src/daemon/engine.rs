@@ -15,13 +15,13 @@ use lumen_core::gamestream::sdp::{Ping, SenderAddress, SessionIds, SetupReply, S
 
 use crate::config::{Encryption, StreamConfig};
 use crate::admin::{NoSuchSession, SessionDirectory, SessionInfo, SessionState};
-use crate::encode::Codec;
+use crate::encode::{Codec, EncoderPreference};
 use crate::frame::Mode;
 use crate::gamestream::control_server::{ControlEngine, ControlGrant, ControlHandle, LaunchId};
 use crate::gamestream::http_server::{ClientIdentity, LaunchService, RefusedReason};
 use crate::gamestream::media_sockets::{Media, MediaEngine, MediaSockets};
 use crate::link::{
-    AppSpec, EncoderChoice, EndReason, FromWorker, Link, Resumable, SessionId, SessionSpec, SessionStats, ToWorker,
+    AppSpec, EndReason, FromWorker, Link, Resumable, SessionId, SessionSpec, SessionStats, ToWorker,
 };
 use crate::net::sockets::connected;
 use crate::store::Fingerprint;
@@ -38,7 +38,7 @@ pub struct EngineConfig {
     /// TCP port of RTSP, for session URLs.
     pub rtsp_port: u16,
     /// Which encoder to take.
-    pub encoder: EncoderChoice,
+    pub encoder: EncoderPreference,
     /// Socket on which lost workers come back.
     pub reunion: PathBuf,
     /// Applications on offer.
@@ -360,7 +360,7 @@ impl Engine {
             mode,
             keep_alive: Duration::from_secs(self.config.stream.keep_alive.into()),
             reunion: self.config.reunion.clone(),
-            encoder: self.config.encoder.clone(),
+            encoder: self.config.encoder,
         };
         let events = self.this.upgrade().ok_or_else(|| anyhow::anyhow!("the host is shutting down"))?;
         let worker = worker::spawn(&spec, events)?;

@@ -10,14 +10,14 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin::{AdminServer, AdminState};
 use crate::config::Config;
-use crate::encode::{self, EncoderInfo};
+use crate::encode::{self, EncoderInfo, EncoderName, EncoderPreference};
 use crate::gamestream::catalogue::AppCatalogue;
 use crate::gamestream::http_server::{HttpServer, Shared};
 use crate::gamestream::media_sockets::{self, MediaSockets};
 use crate::gamestream::pairing_server::PairingServer;
 use crate::gamestream::rtsp_server::{self, Offer};
 use crate::gamestream::{control_server, listen, mdns};
-use crate::link::{AppSpec, DisplayKind, EncoderChoice, FromWorker, Link};
+use crate::link::{AppSpec, DisplayKind, FromWorker, Link};
 use crate::net::sockets::{Dscp, bind_udp};
 use crate::store::Store;
 
@@ -56,7 +56,7 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let engine = Engine::new(
         EngineConfig {
             rtsp_port: ports.rtsp,
-            encoder: EncoderChoice::from_settings(&config.encoder),
+            encoder: encoder_preference(&config.encoder),
             reunion: reunion.clone(),
             apps: apps
                 .entries()
@@ -195,4 +195,17 @@ fn offer(config: &Config, found: &[EncoderInfo]) -> Arc<Offer> {
         reference_invalidation: true,
         encryption: config.stream.encryption,
     })
+}
+
+fn encoder_preference(settings: &crate::config::EncoderSettings) -> EncoderPreference {
+    use crate::config::EncoderPreference as Wish;
+    let encoder = match settings.preference {
+        Wish::Auto => None,
+        Wish::Openh264 => Some(EncoderName::OpenH264),
+        Wish::X264 => Some(EncoderName::X264),
+        Wish::X265 => Some(EncoderName::X265),
+        Wish::SvtAv1 => Some(EncoderName::SvtAv1),
+        Wish::Null => Some(EncoderName::Null),
+    };
+    EncoderPreference { encoder, ..EncoderPreference::default() }
 }

@@ -9,8 +9,7 @@ use std::time::Duration;
 use lumen_core::gamestream::{control::HostMessage, input::InputEvent, video::FrameIndex};
 use serde::{Deserialize, Serialize};
 
-use crate::config::EncoderPreference;
-use crate::encode::EncoderConfig;
+use crate::encode::{EncoderConfig, EncoderPreference};
 use crate::frame::Mode;
 use crate::net::sockets::Dscp;
 
@@ -53,17 +52,6 @@ pub struct AppSpec {
     pub display: DisplayKind,
 }
 
-/// Which encoder the configuration prefers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EncoderChoice {
-    /// `auto` or one of them.
-    pub preference: EncoderPreference,
-    /// Preset of x264 and x265, empty for the default.
-    pub preset: String,
-    /// Encoder threads; 0 lets the encoder choose.
-    pub threads: u8,
-}
-
 /// What a worker is told first; stays the same for the session's life.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionSpec {
@@ -82,7 +70,7 @@ pub struct SessionSpec {
     /// Socket on which a daemon takes back its workers.
     pub reunion: PathBuf,
     /// Which encoder to take.
-    pub encoder: EncoderChoice,
+    pub encoder: EncoderPreference,
 }
 
 /// Video of one stream.
@@ -258,15 +246,4 @@ pub struct SessionStats {
     pub reported_missing: u64,
     /// Packets that those reports covered.
     pub reported_sent: u64,
-}
-
-impl EncoderChoice {
-    /// The operator's settings.
-    pub fn from_settings(settings: &crate::config::EncoderSettings) -> Self {
-        Self {
-            preference: settings.preference,
-            preset: settings.preset.clone().unwrap_or_default(),
-            threads: settings.threads,
-        }
-    }
 }

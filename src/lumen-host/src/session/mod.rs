@@ -203,7 +203,7 @@ impl Worker {
         }
         let capture = self.display.capture();
         let (stats, events) = (Arc::clone(&stream.stats), self.video_events.0.clone());
-        let video = VideoStream::start(&stream.spec, &self.spec.encoder, capture, socket, stats, events)
+        let video = VideoStream::start(&stream.spec, self.spec.encoder, capture, socket, stats, events)
             .map_err(|error| EndReason::Failed(format!("video cannot start: {error:#}")))?;
         stream.video = Some(video);
         Ok(())

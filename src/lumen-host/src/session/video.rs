@@ -14,9 +14,9 @@ use lumen_core::gamestream::video::HostLatency;
 
 use crate::capture::{Capture, CaptureError, Captured};
 use crate::daemon::packetizer_config;
-use crate::encode::{self, EncodeError, Encoder, FrameIndex, FrameKind, FrameRequest};
+use crate::encode::{self, EncodeError, Encoder, EncoderPreference, FrameIndex, FrameKind, FrameRequest};
 use crate::frame::{Frame, Timeline};
-use crate::link::{EncoderChoice, StreamSpec, VideoParams};
+use crate::link::{StreamSpec, VideoParams};
 use crate::net::gso::BatchSender;
 use crate::net::pacer::{Class, Schedule, Sleeper};
 use crate::net::sockets::{Traffic, mark};
@@ -61,7 +61,7 @@ impl VideoStream {
     /// If a socket or a thread cannot be set up.
     pub fn start(
         spec: &StreamSpec,
-        choice: &EncoderChoice,
+        choice: EncoderPreference,
         capture: Box<dyn Capture>,
         socket: UdpSocket,
         stats: Arc<StreamStats>,
@@ -85,7 +85,7 @@ impl VideoStream {
         };
         let encoding = EncodeThread {
             params: spec.video.clone(),
-            choice: choice.clone(),
+            choice,
             capture,
             requests: Arc::clone(&requests),
             stop: Arc::clone(&stop),
@@ -124,7 +124,7 @@ impl Drop for VideoStream {
 
 struct EncodeThread {
     params: VideoParams,
-    choice: EncoderChoice,
+    choice: EncoderPreference,
     capture: Box<dyn Capture>,
     requests: Arc<RequestSlot>,
     stop: Arc<AtomicBool>,
@@ -210,7 +210,7 @@ impl EncodeThread {
     }
 
     fn open(&self) -> Result<Box<dyn Encoder>, StreamEnd> {
-        let encoder = encode::open(&self.params.encoder, &self.choice).map_err(StreamEnd::Encoder)?;
+        let encoder = encode::open(&self.params.encoder, self.choice).map_err(StreamEnd::Encoder)?;
         let name = encoder.name();
         tracing::info!(encoder = name, config = ?self.params.encoder, "encoding");
         self.stats.update(|s| s.encoder = name.to_owned());
