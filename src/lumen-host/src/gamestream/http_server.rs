@@ -29,6 +29,7 @@ use super::pairing_server::PairingServer;
 use crate::config::Config;
 use crate::store::Store;
 use limits::Limits;
+pub(in crate::gamestream) use limits::network_of;
 
 /// Why the servers did not start.
 #[derive(Debug, thiserror::Error)]
@@ -105,7 +106,6 @@ impl HttpServer {
 }
 
 async fn accept(listener: TcpListener, transport: connection::Transport, shared: Arc<Shared>, limits: Arc<Limits>) {
-    // Connections end with this task: a shutdown aborts what is left of them after their moment of grace.
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {

@@ -84,7 +84,8 @@ pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, transport: Transp
 }
 
 async fn handshake(
-    stream: TcpStream, acceptor: &SslAcceptor,
+    stream: TcpStream,
+    acceptor: &SslAcceptor,
 ) -> Result<(SslStream<TcpStream>, Option<Fingerprint>), String> {
     let ssl = Ssl::new(acceptor.context()).map_err(|error| error.to_string())?;
     let mut stream = SslStream::new(ssl, stream).map_err(|error| error.to_string())?;

@@ -9,12 +9,12 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use hyper::{Method, Response, Uri};
 use lumen_core::gamestream::http::{
-    App, AppList, AppVersion, CancelReply, Channel, DisplayMode, ErrorReply, HostState, LaunchReply, LaunchRequest,
-    LaunchVerb, Profile, Query, ServerInfo, advertised_address,
+    App, AppList, AppVersion, CancelReply, Channel, Codec, DisplayMode, ErrorReply, HostState, LaunchReply,
+    LaunchRequest, LaunchVerb, Query, ServerInfo, advertised_address,
 };
 
-pub(super) use super::reply::Body;
 use super::connection::{Origin, Security};
+pub(super) use super::reply::Body;
 use super::{ClientIdentity, RefusedReason, Shared, reply};
 use crate::gamestream::{box_art, interfaces};
 
@@ -48,7 +48,11 @@ pub(super) async fn answer(method: &Method, uri: &Uri, origin: Origin, shared: A
 
 /// What strangers may ask for.
 async fn plain(
-    method: &Method, path: &str, query: &str, origin: Origin, shared: &Arc<Shared>,
+    method: &Method,
+    path: &str,
+    query: &str,
+    origin: Origin,
+    shared: &Arc<Shared>,
 ) -> Option<Response<Body>> {
     if method != Method::GET {
         return None;
@@ -66,7 +70,12 @@ async fn plain(
 
 /// What known clients may ask for.
 async fn secure(
-    method: &Method, path: &str, query: &str, origin: Origin, client: ClientIdentity, shared: &Arc<Shared>,
+    method: &Method,
+    path: &str,
+    query: &str,
+    origin: Origin,
+    client: ClientIdentity,
+    shared: &Arc<Shared>,
 ) -> Option<Response<Body>> {
     if method != Method::GET {
         return None;
@@ -86,7 +95,6 @@ async fn secure(
 
 fn server_info(origin: Origin, client: Option<&ClientIdentity>, shared: &Shared) -> ServerInfo {
     let codecs = shared.launch.codec_mask();
-    let hevc = [Profile::HevcMain, Profile::HevcMain10, Profile::HevcRext8, Profile::HevcRext10];
     // Strangers are not told what runs: whether the host is busy is a matter of the client's own session.
     let state = match client.and_then(|client| shared.launch.running_app(client)) {
         Some(app) => HostState::Busy(Some(app)),
@@ -102,7 +110,7 @@ fn server_info(origin: Origin, client: Option<&ClientIdentity>, shared: &Shared)
         local_ip: advertised_address(origin.local.ip()),
         mac: client.and_then(|_| interfaces::mac_of(origin.local.ip())),
         codecs,
-        hevc: hevc.into_iter().any(|profile| codecs.contains(profile)),
+        hevc: codecs.profiles().any(|profile| profile.codec() == Codec::Hevc),
         paired: client.is_some(),
         state,
         display_modes: display_modes(),
@@ -143,7 +151,11 @@ async fn app_asset(query: &str, shared: &Arc<Shared>) -> Option<Response<Body>> 
 }
 
 async fn launch(
-    verb: LaunchVerb, query: &str, origin: Origin, client: ClientIdentity, shared: &Arc<Shared>,
+    verb: LaunchVerb,
+    query: &str,
+    origin: Origin,
+    client: ClientIdentity,
+    shared: &Arc<Shared>,
 ) -> Response<Body> {
     let request = match LaunchRequest::parse(verb, query) {
         Ok(request) => request,
