@@ -3,21 +3,23 @@
 use anyhow::{Context, bail};
 use lumen_core::crypto::PacketKey;
 use lumen_core::gamestream::control::EnvelopeMode;
-use lumen_core::gamestream::http as wire;
 use lumen_core::gamestream::packetizer::{Oversize, Packetizer, PacketizerConfig};
 use lumen_core::gamestream::sdp::{
-    self, AudioQuality, ControlProtocol, ReferenceFrames, StreamRequest, SurroundQuality,
+    AudioQuality, ControlProtocol, ReferenceFrames, StreamRequest, SurroundQuality,
 };
 use lumen_opus::{Layout, PacketDuration};
 
 use crate::audio::opus::{OpusConfig, Quality, Speakers};
 use crate::config::StreamConfig;
-use crate::encode::{BitDepth, Chroma, Codec, EncoderConfig, Matrix, Range};
+use crate::encode::EncoderConfig;
 use crate::frame::Mode;
 use crate::link::{AudioParams, StreamKey, StreamSpec, VideoParams};
 use crate::net::sockets::Dscp;
 
 use super::launch::{Announced, Launch};
+
+/// At 5 ms and these bitrates more effort is hardly audible, and sound must stay cheap next to the picture.
+const AUDIO_COMPLEXITY: u8 = 5;
 
 /// What `launch`'s worker is told about `wish`.
 ///
@@ -43,26 +45,13 @@ fn video(wish: &StreamRequest, key: StreamKey, config: &StreamConfig) -> anyhow:
     let kbps = wish.encoder_rate(fec_percentage).0.clamp(config.min_bitrate_kbps, config.max_bitrate_kbps);
     let mut params = VideoParams {
         encoder: EncoderConfig {
-            codec: codec(wish.codec),
+            codec: wish.codec,
             mode: Mode { width: wish.width, height: wish.height, rate_num: rate.numerator, rate_den: rate.denominator },
             bitrate_bps: u64::from(kbps) * 1000,
-            depth: match wish.depth {
-                wire::BitDepth::Eight => BitDepth::Eight,
-                wire::BitDepth::Ten => BitDepth::Ten,
-            },
-            chroma: match wish.chroma {
-                wire::Chroma::Yuv420 => Chroma::Yuv420,
-                wire::Chroma::Yuv444 => Chroma::Yuv444,
-            },
-            matrix: match wish.matrix {
-                sdp::Matrix::Bt601 => Matrix::Bt601,
-                sdp::Matrix::Bt709 => Matrix::Bt709,
-                sdp::Matrix::Bt2020 => Matrix::Bt2020,
-            },
-            range: match wish.range {
-                sdp::Range::Limited => Range::Limited,
-                sdp::Range::Full => Range::Full,
-            },
+            depth: wish.depth,
+            chroma: wish.chroma,
+            matrix: wish.matrix,
+            range: wish.range,
             slices: wish.slices,
             max_reference_frames: match wish.reference_frames {
                 ReferenceFrames::HostDecides => 0,
@@ -103,6 +92,7 @@ fn audio(wish: &StreamRequest, launch: &Launch, config: &StreamConfig) -> anyhow
         mapping: layout.mapping().to_vec(),
         bitrate_bps: opus.bitrate_bps(),
         packet_duration_ms: wish.audio_packet_ms,
+        complexity: AUDIO_COMPLEXITY,
         encrypted: wish.audio_is_encrypted(),
         dscp: if wish.qos.audio && config.dscp { Dscp::On } else { Dscp::Off },
     })
@@ -125,12 +115,4 @@ pub(crate) fn packetizer_config(params: &VideoParams, key: StreamKey) -> anyhow:
         encryption: params.encrypted.then(|| PacketKey::new(&key.0)),
         oversize: Oversize::Refuse,
     })
-}
-
-fn codec(codec: wire::Codec) -> Codec {
-    match codec {
-        wire::Codec::H264 => Codec::H264,
-        wire::Codec::Hevc => Codec::Hevc,
-        wire::Codec::Av1 => Codec::Av1,
-    }
 }

@@ -70,7 +70,7 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
                 })
                 .collect(),
             codecs: mask(&probe)?,
-            encoders: probe.iter().map(ToString::to_string).collect(),
+            encoders: probe.iter().map(|e| format!("{} ({:?} {:?} {:?})", e.name.as_str(), e.codec, e.depth, e.chroma)).collect(),
             stream: config.stream.clone(),
         },
         Arc::clone(&sockets),
@@ -82,7 +82,7 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let (media_stopped, stop_media) = std::io::pipe()?;
     let media_thread = media_sockets::start(sockets, media_stopped.into(), Arc::clone(&engine) as _)?;
 
-    let pairing = Arc::new(PairingServer::new(Arc::clone(&store)));
+    let pairing = Arc::new(PairingServer::new(Arc::clone(store.identity())));
     let http = HttpServer::bind(Shared {
         config: Arc::clone(&config),
         ports,
@@ -182,15 +182,14 @@ fn receive_workers(path: &std::path::Path, engine: Arc<Engine>) -> anyhow::Resul
 
 /// What clients are told that this host encodes: only what an encoder here really opened.
 fn mask(found: &[EncoderInfo]) -> anyhow::Result<CodecMask> {
-    let profiles = found.iter().filter_map(|encoder| Profile::new(encoder.codec.into(), encoder.depth.into(), encoder.chroma.into()));
+    let profiles = found.iter().filter_map(|encoder| Profile::new(encoder.codec, encoder.depth, encoder.chroma));
     CodecMask::from_profiles(profiles).context("no video encoder works on this machine; see `lumen doctor`")
 }
 
 fn offer(config: &Config, found: &[EncoderInfo]) -> Arc<Offer> {
-    let has = |codec| found.iter().any(|encoder| encoder.codec == codec);
-    let codecs = [(encode::Codec::H264, Codec::H264), (encode::Codec::Hevc, Codec::Hevc), (encode::Codec::Av1, Codec::Av1)];
+    let codecs = [Codec::H264, Codec::Hevc, Codec::Av1];
     Arc::new(Offer {
-        codecs: codecs.into_iter().filter(|(codec, _)| has(*codec)).map(|(_, wire)| wire).collect(),
+        codecs: codecs.into_iter().filter(|codec| found.iter().any(|encoder| encoder.codec == *codec)).collect(),
         // Every encoder answers an invalidation: by leaving the references out, or with a key frame.
         reference_invalidation: true,
         encryption: config.stream.encryption,

@@ -20,57 +20,9 @@ pub mod rate;
 
 pub use probe::{EncoderInfo, open, probe};
 
+pub use lumen_core::gamestream::http::{BitDepth, Chroma, Codec};
+pub use lumen_core::gamestream::sdp::{Matrix, Range};
 pub use lumen_core::gamestream::video::{FrameIndex, FrameKind};
-
-/// Video compression formats.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Codec {
-    /// H.264 / AVC, Annex B.
-    H264,
-    /// H.265 / HEVC, Annex B.
-    Hevc,
-    /// AV1, low-overhead OBUs.
-    Av1,
-}
-
-/// Bits per component.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum BitDepth {
-    /// 8 bits.
-    Eight,
-    /// 10 bits.
-    Ten,
-}
-
-/// Chroma subsampling.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Chroma {
-    /// 4:2:0.
-    Yuv420,
-    /// 4:4:4.
-    Yuv444,
-}
-
-/// The matrix between RGB and YCbCr, as the client asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Matrix {
-    /// BT.601.
-    Bt601,
-    /// BT.709.
-    Bt709,
-    /// BT.2020, non-constant luminance.
-    Bt2020,
-}
-
-/// Which code values are black and white.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Range {
-    /// 16–235 (in 8 bits).
-    Limited,
-    /// 0–255 (in 8 bits).
-    Full,
-}
 
 /// What an encoder is asked for. Everything comes from the client's ANNOUNCE or the host's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -105,6 +105,8 @@ pub struct AudioParams {
     pub bitrate_bps: u32,
     /// Opus frame length.
     pub packet_duration_ms: u8,
+    /// Effort of the Opus encoder, 0 to 10.
+    pub complexity: u8,
     /// Packets are encrypted.
     pub encrypted: bool,
     /// Packets are marked.

@@ -46,7 +46,8 @@ impl AudioStream {
         let encoder = Encoder::new(&EncoderConfig {
             layout: Layout::new(params.streams, params.coupled, &params.mapping)?,
             bitrate_bps: params.bitrate_bps,
-            packet_duration: duration,
+            duration,
+            complexity: params.complexity,
         })?;
         let encryption =
             params.encrypted.then(|| AudioEncryption { key: spec.key.0, key_id: spec.key_id });
