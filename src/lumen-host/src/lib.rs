@@ -17,5 +17,6 @@ pub mod gamestream;
 pub mod input;
 pub mod link;
 pub mod net;
+pub mod notify;
 pub mod session;
 pub mod store;
