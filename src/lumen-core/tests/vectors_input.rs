@@ -24,8 +24,7 @@ fn every_input_vector_agrees() {
             "contact_area" => {
                 let float = |name: &str| inputs[name].as_f64().expect("number");
                 let rotation = rotation(&inputs["rotation"]);
-                let area =
-                    contact_area(float("major"), float("minor"), rotation, float("width"), float("height"));
+                let area = contact_area(float("major"), float("minor"), rotation, float("width"), float("height"));
                 json!({ "major": area.major, "minor": area.minor })
             }
             "touch_orientation" => {
@@ -132,8 +131,7 @@ fn virtual_keys() -> Value {
 }
 
 fn virtual_key(inputs: &Value) -> Value {
-    let origin =
-        if inputs["non_normalized"] == true { KeyOrigin::ClientLayout } else { KeyOrigin::UsPosition };
+    let origin = if inputs["non_normalized"] == true { KeyOrigin::ClientLayout } else { KeyOrigin::UsPosition };
     match keys::evdev(VirtualKey(number(&inputs["vk"]) as u8), origin) {
         Some(key) => json!({ "evdev": key.0 }),
         None => json!({ "error": "UnknownKey" }),

@@ -2,7 +2,7 @@
 //! each other on the ENet connection.
 //!
 //! A received packet goes [`ControlCipher::open`] → [`RawMessage`] → [`ClientMessage::parse`] at the host or
-//! [`HostMessage::parse`] at the client; [`ClientMessage::to_raw`] and [`ControlCipher::seal`] go back. Hosts of
+//! [`HostMessage::parse`] at the client; [`ClientMessage::to_bytes`] and [`ControlCipher::seal`] go back. Hosts of
 //! generations before 7.1.431 use [`Framing::V1`] without the envelope; there only input is encrypted, by
 //! [`gen7`].
 //!
