@@ -142,6 +142,8 @@ pub struct PeerStatistics {
     pub in_flight_bytes: usize,
     /// Memory held by messages to the peer, sent or not, that are not yet acknowledged, in bytes.
     pub outgoing_bytes: usize,
+    /// Memory held by messages from the peer that wait for others, for their fragments or for the owner, in bytes.
+    pub waiting_bytes: usize,
 }
 
 /// An ENet endpoint; see the [module](super) for how to drive it.
@@ -358,7 +360,7 @@ impl Host {
 
     /// Health of a connection.
     pub fn statistics(&self, peer: PeerId) -> Option<PeerStatistics> {
-        Some(self.peer(peer)?.outbound().statistics())
+        Some(self.peer(peer)?.statistics())
     }
 
     fn peers(&self) -> impl Iterator<Item = &Peer> {

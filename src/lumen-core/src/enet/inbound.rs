@@ -119,7 +119,6 @@ impl Inbound {
     }
 
     /// Memory held for the peer, bytes.
-    #[cfg(test)]
     pub fn waiting(&self) -> usize {
         self.memory.buffered + self.memory.undelivered
     }

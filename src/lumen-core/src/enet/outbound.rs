@@ -439,7 +439,8 @@ impl Outbound {
         self.handshakes_lost
     }
 
-    pub fn statistics(&self) -> PeerStatistics {
+    /// Health of the connection; `waiting_bytes` is what the other half holds.
+    pub fn statistics(&self, waiting_bytes: usize) -> PeerStatistics {
         PeerStatistics {
             round_trip: Duration::from_millis(self.round_trip.time().into()),
             round_trip_variance: Duration::from_millis(self.round_trip.variance().into()),
@@ -448,6 +449,7 @@ impl Outbound {
             lost: self.lost,
             in_flight_bytes: self.in_flight_bytes,
             outgoing_bytes: self.held_bytes,
+            waiting_bytes,
         }
     }
 }

@@ -8,7 +8,9 @@ use super::inbound::{Inbound, Receipt};
 use super::outbound::{Outbound, Pulse, Purpose};
 use super::throttle::Throttle;
 use super::wire::{Body, Command, Datagram, Handshake, Header, PEER_CHANNEL};
-use super::{Delivery, DisconnectCause, DropReason, Event, HostConfig, Marking, PeerAddress, PeerId, SendError};
+use super::{
+    Delivery, DisconnectCause, DropReason, Event, HostConfig, Marking, PeerAddress, PeerId, PeerStatistics, SendError,
+};
 use crate::time::Timestamp;
 
 /// Handshake transmissions lost in a row after which datagrams are not marked any more.
@@ -161,8 +163,8 @@ impl Peer {
         self.state == State::Disconnecting
     }
 
-    pub fn outbound(&self) -> &Outbound {
-        &self.outbound
+    pub fn statistics(&self) -> PeerStatistics {
+        self.outbound.statistics(self.inbound.waiting())
     }
 
     pub fn inbound_mut(&mut self) -> &mut Inbound {
