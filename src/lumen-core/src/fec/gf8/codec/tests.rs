@@ -63,7 +63,7 @@ proptest! {
         let codec = Codec::new(data, parity).unwrap().with_kernel(Kernel::Scalar).unwrap();
         let (expected, layout) = block(&codec, len, prefix, suffix, seed);
         for kernel in Kernel::available() {
-            let codec = codec.clone().with_kernel(kernel).unwrap();
+            let codec = Codec::new(data, parity).unwrap().with_kernel(kernel).unwrap();
             prop_assert_eq!(&block(&codec, len, prefix, suffix, seed).0, &expected, "{}", kernel);
             prop_assert_eq!(layout.len, len);
         }
@@ -204,7 +204,7 @@ fn a_codec_reset_is_a_codec_made_new() {
 
 #[test]
 fn nothing_is_allocated_after_construction() {
-    let mut codec = Codec::new(1, 1).unwrap();
+    let mut codec = Codec::audio();
     let capacities = |codec: &Codec| (codec.encoding.capacity(), codec.decoding.capacity());
     let before = capacities(&codec);
     for (data, parity) in [(128, 127), (127, 128), (200, 55)] {
