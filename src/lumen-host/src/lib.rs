@@ -12,6 +12,7 @@ pub mod daemon;
 pub mod display;
 pub mod doctor;
 pub mod encode;
+pub mod entropy;
 pub mod frame;
 pub mod gamestream;
 pub mod input;

@@ -170,7 +170,7 @@ async fn status(State(state): State<AdminState>) -> Json<Status> {
         uptime_seconds: state.started.elapsed().as_secs(),
         port: state.config.port.get(),
         addresses: addresses(&state.config),
-        fingerprint: state.store.identity().fingerprint(),
+        fingerprint: state.store.identity().certificate().fingerprint(),
         apps: state.apps.entries().iter().map(|entry| entry.config.name.to_string()).collect(),
         encoders: state.sessions.encoders(),
         clients: state.store.clients().len(),

@@ -29,7 +29,6 @@ use super::pairing_server::PairingServer;
 use crate::config::Config;
 use crate::store::Store;
 use limits::Limits;
-pub(in crate::gamestream) use limits::network_of;
 
 /// Why the servers did not start.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +41,7 @@ pub enum HttpServerError {
     Ports(#[from] PortsError),
     /// OpenSSL refused the host's identity.
     #[error("cannot set up TLS: {0}")]
-    Tls(#[from] openssl::error::ErrorStack),
+    Tls(#[from] lumen_core::gamestream::pairing::IdentityError),
     /// A listener could not be watched.
     #[error("cannot watch a listener: {0}")]
     Io(#[from] std::io::Error),

@@ -146,7 +146,7 @@ pub(super) fn read(database: &Connection) -> rusqlite::Result<Vec<Client>> {
     )?;
     let rows = statement.query_map([], |row| {
         Ok(Client {
-            fingerprint: Fingerprint::from_bytes(row.get(0)?),
+            fingerprint: Fingerprint::new(row.get(0)?),
             name: row.get(1)?,
             origin: Origin::Paired,
             certificate_pem: row.get(2)?,

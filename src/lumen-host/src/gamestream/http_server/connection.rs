@@ -94,8 +94,9 @@ async fn handshake(
         Ok(Err(error)) => return Err(error.to_string()),
         Err(_) => return Err("it took too long".to_owned()),
     }
-    let certificate = stream.ssl().peer_certificate().and_then(|certificate| Fingerprint::of(&certificate).ok());
-    Ok((stream, certificate))
+    let certificate = stream.ssl().peer_certificate().and_then(|certificate| certificate.to_der().ok());
+    let fingerprint = certificate.map(|der| Fingerprint::of_der(&der));
+    Ok((stream, fingerprint))
 }
 
 async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(stream: S, origin: Origin, shared: Arc<Shared>) {

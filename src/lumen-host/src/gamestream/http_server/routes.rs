@@ -13,7 +13,8 @@ use lumen_core::gamestream::http::{
     LaunchRequest, LaunchVerb, Query, ServerInfo, advertised_address,
 };
 
-use super::connection::{Origin, Security};
+use super::connection::{Origin, Security};use lumen_core::gamestream::pairing::PairPath;
+
 pub(super) use super::reply::Body;
 use super::{ClientIdentity, RefusedReason, Shared, reply};
 use crate::gamestream::{box_art, interfaces};
@@ -59,8 +60,8 @@ async fn plain(
     }
     match path {
         "/serverinfo" => Some(reply::xml(server_info(origin, None, shared).to_xml(Channel::Http))),
-        "/pair" => Some(reply::xml(shared.pairing.answer(query, origin.peer, Channel::Http, &shared.store).await)),
-        "/unpair" => Some(reply::xml(shared.pairing.unpair(query, origin.peer))),
+        "/pair" => Some(pair(PairPath::Pair, query, origin, Channel::Http, shared).await),
+        "/unpair" => Some(pair(PairPath::Unpair, query, origin, Channel::Http, shared).await),
         "/applist" | "/appasset" | "/launch" | "/resume" | "/cancel" => {
             Some(reply::error(&ErrorReply::unauthorised(path)))
         }
@@ -82,8 +83,8 @@ async fn secure(
     }
     match path {
         "/serverinfo" => Some(reply::xml(server_info(origin, Some(&client), shared).to_xml(Channel::Https))),
-        "/pair" => Some(reply::xml(shared.pairing.answer(query, origin.peer, Channel::Https, &shared.store).await)),
-        "/unpair" => Some(reply::xml(shared.pairing.unpair(query, origin.peer))),
+        "/pair" => Some(pair(PairPath::Pair, query, origin, Channel::Https, shared).await),
+        "/unpair" => Some(pair(PairPath::Unpair, query, origin, Channel::Https, shared).await),
         "/applist" => Some(app_list(shared)),
         "/appasset" => app_asset(query, shared).await,
         "/launch" => Some(launch(LaunchVerb::Launch, query, origin, client, shared).await),
@@ -91,6 +92,12 @@ async fn secure(
         "/cancel" => Some(cancel(client, shared).await),
         _ => None,
     }
+}
+
+async fn pair(
+    path: PairPath, query: &str, origin: Origin, channel: Channel, shared: &Arc<Shared>,
+) -> Response<Body> {
+    reply::xml(shared.pairing.answer(path, query, origin.peer, channel, &shared.store).await)
 }
 
 fn server_info(origin: Origin, client: Option<&ClientIdentity>, shared: &Shared) -> ServerInfo {
