@@ -507,7 +507,7 @@ fn describe(session: &Session) -> SessionInfo {
         id: crate::admin::SessionId(session.spec.id.0),
         state: session.state(),
         client: session.spec.owner_name.clone(),
-        fingerprint: Fingerprint::from_bytes(session.spec.owner),
+        fingerprint: Fingerprint::new(session.spec.owner),
         peer: control.map(|control| control.client),
         app: session.spec.app.title.clone(),
         mode: Some(format!("{width}x{height}@{}", session.mode.fps())),
