@@ -1,1 +1,279 @@
-//! config.
+//! Configuration: one typed value, made once at start from layers (defaults < file < environment < flags).
+//!
+//! [`load`] merges the layers and refuses what it does not know; everything else in the host receives a
+//! [`Config`] that is already valid. Nothing here is changed at run time: what is declared stays as declared.
+//! `lumen config schema` prints the JSON Schema of [`Config`], from the same types.
+
+mod apps;
+mod clients;
+mod directories;
+mod error;
+mod keys;
+mod load;
+mod values;
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use apps::{AppConfig, DisplayKind};
+pub use clients::{ClientConfig, DeclaredIdentity};
+pub use error::{ConfigError, Place};
+pub use load::{DEFAULT_FILE, ENV_PREFIX, Loaded, Overrides, Sources, load};
+pub use values::{BasePort, FecPercent, HostName};
+
+/// Everything that an operator can decide.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Name that clients show for this host.
+    pub name: HostName,
+    /// Addresses to listen on. `::` takes IPv4 as well, and gives way to `0.0.0.0` where there is no IPv6.
+    pub bind: Vec<IpAddr>,
+    /// Base port; all others lie at fixed distances from it (HTTPS -5, HTTP 0, video +9, control +10, audio +11,
+    /// RTSP +21).
+    pub port: BasePort,
+    /// Directory for what must outlive a restart: identity, paired clients.
+    pub state_dir: PathBuf,
+    /// Directory for what must not: the admin socket.
+    pub runtime_dir: PathBuf,
+    /// Whether to announce this host by mDNS.
+    pub mdns: bool,
+    /// How streams are sent.
+    pub stream: StreamConfig,
+    /// How pictures are compressed.
+    pub encoder: EncoderSettings,
+    /// How sound is compressed.
+    pub audio: AudioSettings,
+    /// What clients can start. An empty list gives one application with the built-in test card.
+    pub apps: Vec<AppConfig>,
+    /// Clients that may stream without a PIN. They cannot be removed or renamed at run time.
+    pub clients: Vec<ClientConfig>,
+    /// What is logged, and how.
+    pub log: LogConfig,
+    /// The management interface.
+    pub admin: AdminConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            name: HostName::of_this_machine(),
+            bind: vec![IpAddr::V6(Ipv6Addr::UNSPECIFIED)],
+            port: BasePort::DEFAULT,
+            state_dir: directories::state_dir(),
+            runtime_dir: directories::runtime_dir(),
+            mdns: true,
+            stream: StreamConfig::default(),
+            encoder: EncoderSettings::default(),
+            audio: AudioSettings::default(),
+            apps: Vec::new(),
+            clients: Vec::new(),
+            log: LogConfig::default(),
+            admin: AdminConfig::default(),
+        }
+    }
+}
+
+impl Config {
+    /// The applications on offer: those configured, or the test card alone.
+    pub fn effective_apps(&self) -> Vec<AppConfig> {
+        if self.apps.is_empty() { vec![AppConfig::test_card()] } else { self.apps.clone() }
+    }
+
+    /// Path of the admin socket.
+    pub fn admin_socket(&self) -> PathBuf {
+        self.runtime_dir.join("admin.sock")
+    }
+
+    /// Path of the file with the bearer token of the admin TCP listener.
+    pub fn admin_token_file(&self) -> PathBuf {
+        self.admin.token_file.clone().unwrap_or_else(|| self.state_dir.join("admin-token"))
+    }
+
+    /// JSON Schema of the configuration file.
+    pub fn json_schema() -> serde_json::Value {
+        schemars::schema_for!(Config).to_value()
+    }
+}
+
+/// `[stream]`: how streams are sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct StreamConfig {
+    /// Parity in percent of the data packets of a video frame. Small frames get more than this.
+    pub fec_percentage: FecPercent,
+    /// Least number of parity packets in a protected block of a video frame.
+    #[schemars(range(max = 64))]
+    pub min_parity: u8,
+    /// Seconds for which the session of a vanished client is kept for it to come back; 0 ends it at once.
+    pub keep_alive: u32,
+    /// Sessions at the same time, over all clients.
+    #[schemars(range(min = 1, max = 64))]
+    pub max_sessions: u16,
+    /// Whether streams are encrypted.
+    pub encryption: Encryption,
+    /// Least video bit rate in kbit/s, whatever a client asks for.
+    #[schemars(range(min = 100))]
+    pub min_bitrate_kbps: u32,
+    /// Greatest video bit rate in kbit/s, whatever a client asks for.
+    #[schemars(range(min = 100))]
+    pub max_bitrate_kbps: u32,
+    /// Whether the packets of a frame are spread over time (`deadline`) or sent at once (`off`).
+    pub pacing: Pacing,
+    /// Whether packets carry DSCP marks (video and audio expedited).
+    pub dscp: bool,
+    /// Whether sending threads ask for a real-time scheduling class. Refusal is not an error.
+    pub realtime: bool,
+}
+
+impl Default for StreamConfig {
+    fn default() -> Self {
+        Self {
+            fec_percentage: FecPercent::DEFAULT,
+            min_parity: 2,
+            keep_alive: 300,
+            max_sessions: 8,
+            encryption: Encryption::Opportunistic,
+            min_bitrate_kbps: 500,
+            max_bitrate_kbps: 500_000,
+            pacing: Pacing::Deadline,
+            dscp: true,
+            realtime: true,
+        }
+    }
+}
+
+/// Whether streams are encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Encryption {
+    /// Whatever the client can encrypt is encrypted.
+    Opportunistic,
+    /// Clients that cannot encrypt everything are refused.
+    Required,
+    /// Nothing that can go unencrypted is encrypted.
+    Never,
+}
+
+/// How the packets of a frame are spread over time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Pacing {
+    /// Batches leave at absolute deadlines within the frame interval.
+    Deadline,
+    /// All packets leave at once.
+    Off,
+}
+
+/// `[encoder]`: how pictures are compressed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct EncoderSettings {
+    /// Which encoder to use; `auto` takes the best one that works here.
+    pub preference: EncoderPreference,
+    /// Preset in the encoder's own words, such as `veryfast`; unset takes the fastest that looks well.
+    pub preset: Option<String>,
+    /// Threads of one encoder; 0 lets it choose.
+    #[schemars(range(max = 64))]
+    pub threads: u8,
+}
+
+impl Default for EncoderSettings {
+    fn default() -> Self {
+        Self { preference: EncoderPreference::Auto, preset: None, threads: 0 }
+    }
+}
+
+/// Encoders by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum EncoderPreference {
+    /// The best one for each format.
+    Auto,
+    /// The built-in H.264 encoder.
+    Openh264,
+    /// H.264 by libx264, through FFmpeg.
+    X264,
+    /// HEVC by libx265, through FFmpeg.
+    X265,
+    /// AV1 by SVT-AV1, through FFmpeg.
+    SvtAv1,
+    /// No encoding at all: prepared access units, to measure everything else.
+    Null,
+}
+
+/// `[audio]`: how sound is compressed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AudioSettings {
+    /// Effort of the Opus encoder; more sounds better at the same rate and costs more time.
+    #[schemars(range(max = 10))]
+    pub complexity: u8,
+}
+
+impl Default for AudioSettings {
+    fn default() -> Self {
+        Self { complexity: 5 }
+    }
+}
+
+/// `[log]`: what is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// Level or filter, such as `info` or `info,lumen_host::session=debug`.
+    pub filter: String,
+    /// Form of a line.
+    pub format: LogFormat,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { filter: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+/// Form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[admin]`: the management interface. It is always on a Unix socket that only this user can open.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdminConfig {
+    /// Loopback address and port to listen on as well, for callers with the bearer token.
+    pub listen: Option<SocketAddr>,
+    /// File with that token; unset is `admin-token` in the state directory, made when missing.
+    pub token_file: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_apps_the_test_card_is_on_offer() {
+        let apps = Config::default().effective_apps();
+        assert_eq!(apps.len(), 1);
+        assert_eq!(apps[0].display, DisplayKind::Testcard);
+    }
+
+    #[test]
+    fn schema_names_every_section() {
+        let schema = Config::json_schema();
+        let properties = schema["properties"].as_object().expect("an object schema");
+        for section in ["name", "port", "stream", "encoder", "audio", "apps", "clients", "log", "admin"] {
+            assert!(properties.contains_key(section), "{section} is missing");
+        }
+        assert_eq!(schema["additionalProperties"], false);
+    }
+}

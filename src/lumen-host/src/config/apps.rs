@@ -1,0 +1,47 @@
+//! `[[apps]]`: what clients can start.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::HostName;
+
+/// One application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AppConfig {
+    /// Title that clients show; unique.
+    pub name: HostName,
+    /// Number by which clients know it, 1..=2147483647. Unset, the host chooses one and keeps it.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 2_147_483_647))]
+    pub id: Option<u32>,
+    /// What it runs on.
+    #[serde(default)]
+    pub display: DisplayKind,
+    /// Box art (PNG, portrait 3:4); unset gets a drawn one. A relative path starts at the configuration file.
+    #[serde(default)]
+    pub image: Option<PathBuf>,
+}
+
+impl AppConfig {
+    /// The application that is on offer when none is configured.
+    pub fn test_card() -> Self {
+        Self {
+            name: HostName::try_from("Test card".to_owned()).unwrap_or_else(|_| HostName::of_this_machine()),
+            id: None,
+            display: DisplayKind::Testcard,
+            image: None,
+        }
+    }
+}
+
+/// Kinds of displays.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DisplayKind {
+    /// The built-in test card.
+    #[default]
+    Testcard,
+}

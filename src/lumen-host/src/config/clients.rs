@@ -1,0 +1,78 @@
+//! `[[clients]]`: clients that may stream without a PIN.
+
+use std::path::{Path, PathBuf};
+
+use lumen_core::gamestream::pairing::Certificate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::HostName;
+use crate::store::Fingerprint;
+
+/// One declared client: a name, and either its certificate or the fingerprint of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientConfig {
+    /// Name to show for it.
+    pub name: HostName,
+    /// Its certificate: PEM text, or the path of a PEM file. A relative path starts at the configuration file.
+    #[serde(default)]
+    pub certificate: Option<String>,
+    /// SHA-256 of its certificate in DER form, 64 hexadecimal digits, colons allowed.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", regex(pattern = r"^([0-9A-Fa-f]{2}:?){32}$"))]
+    pub fingerprint: Option<Fingerprint>,
+}
+
+/// How a client was declared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeclaredIdentity {
+    /// By certificate; the text is PEM.
+    Certificate(Fingerprint, String),
+    /// By fingerprint alone.
+    Fingerprint(Fingerprint),
+}
+
+impl DeclaredIdentity {
+    /// SHA-256 of the certificate.
+    pub fn fingerprint(&self) -> Fingerprint {
+        match self {
+            Self::Certificate(fingerprint, _) | Self::Fingerprint(fingerprint) => *fingerprint,
+        }
+    }
+}
+
+impl ClientConfig {
+    /// Reads what the entry names.
+    ///
+    /// # Errors
+    /// A sentence, if it names neither or both, or a certificate that cannot be read.
+    pub fn identity(&self) -> Result<DeclaredIdentity, String> {
+        match (&self.certificate, self.fingerprint) {
+            (Some(certificate), None) => {
+                let pem = if certificate.contains("-----BEGIN") {
+                    certificate.clone()
+                } else {
+                    std::fs::read_to_string(certificate)
+                        .map_err(|error| format!("cannot read {certificate}: {error}"))?
+                };
+                let certificate =
+                    Certificate::from_pem(&pem).map_err(|_| "this is not a certificate in PEM form".to_owned())?;
+                Ok(DeclaredIdentity::Certificate(certificate.fingerprint(), pem))
+            }
+            (None, Some(fingerprint)) => Ok(DeclaredIdentity::Fingerprint(fingerprint)),
+            (None, None) => Err("give either `certificate` or `fingerprint`".to_owned()),
+            (Some(_), Some(_)) => Err("give `certificate` or `fingerprint`, not both".to_owned()),
+        }
+    }
+
+    /// Makes a relative certificate path start at `base`.
+    pub(super) fn anchor(&mut self, base: &Path) {
+        if let Some(certificate) = self.certificate.as_mut().filter(|text| !text.contains("-----BEGIN")) {
+            let path = PathBuf::from(&*certificate);
+            if path.is_relative() {
+                *certificate = base.join(path).to_string_lossy().into_owned();
+            }
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! From layers to one [`Config`]: defaults < file < environment < command line.
+//!
+//! Keys are checked against [`Keys`] layer by layer before the layers are merged, because only then can an error
+//! say where the key stands. Values are checked after merging; the place is found again by figment's metadata.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use figment::providers::{Format, Serialized, Toml};
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider, Source};
+use serde::Serialize;
+use toml::de::{DeTable, DeValue};
+
+use super::keys::Keys;
+use super::{Config, ConfigError, Place};
+
+/// The file that is read when it exists and no other is named.
+pub const DEFAULT_FILE: &str = "/etc/lumen/lumen.toml";
+
+/// Environment variables with this prefix set keys: `LUMEN_STREAM__KEEP_ALIVE=60` is `stream.keep_alive`.
+pub const ENV_PREFIX: &str = "LUMEN_";
+
+/// Variables with the prefix that are not keys.
+const ENV_RESERVED: [&str; 1] = ["LUMEN_CONFIG"];
+
+/// Keys that the command line can set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, clap::Args)]
+pub struct Overrides {
+    /// Name that clients show for this host
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Address to listen on; may be given several times
+    #[arg(long, value_name = "ADDRESS")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bind: Vec<IpAddr>,
+    /// Base port, from which all other ports derive
+    #[arg(long, value_name = "PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Directory of what must outlive a restart
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_dir: Option<PathBuf>,
+    /// Directory of the admin socket
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime_dir: Option<PathBuf>,
+    /// Announce this host by mDNS, or not
+    #[arg(long, value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mdns: Option<bool>,
+}
+
+/// Where layers come from.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// The file named by the operator; it must exist.
+    pub file: Option<PathBuf>,
+    /// The environment.
+    pub environment: Vec<(String, String)>,
+    /// The command line.
+    pub flags: Overrides,
+}
+
+impl Sources {
+    /// The layers of this process: `file` (or `$LUMEN_CONFIG`), its environment, and `flags`.
+    pub fn of_process(file: Option<PathBuf>, flags: Overrides) -> Self {
+        let file = file.or_else(|| std::env::var_os("LUMEN_CONFIG").map(PathBuf::from));
+        let text = |os: OsString| os.into_string().ok();
+        let environment = std::env::vars_os().filter_map(|(key, value)| Some((text(key)?, text(value)?))).collect();
+        Self { file, environment, flags }
+    }
+}
+
+/// A configuration and the file it was read from.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// The file, if one was read.
+    pub file: Option<PathBuf>,
+}
+
+/// Merges the layers.
+///
+/// # Errors
+/// [`ConfigError`] for the first thing that is wrong.
+pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
+    let file = read_file(sources.file.as_deref())?;
+    let keys = Keys::of_config();
+    let mut figment = Figment::from(Serialized::defaults(Config::default()));
+
+    if let Some(file) = &file {
+        let document = file.parse()?;
+        check_file(file, &document, &keys)?;
+        figment = figment.merge(Toml::file_exact(&file.path));
+    }
+
+    let environment = Environment::new(&sources.environment);
+    environment.check(&keys)?;
+    let figment = figment.merge(environment).merge(Flags(&sources.flags));
+
+    let place = |key: &str| place_of(&figment, file.as_ref(), key);
+    let mut config: Config = figment.extract().map_err(|error| {
+        let key = error.path.join(".");
+        ConfigError::Invalid { place: place(&key), message: sentence(&error), key }
+    })?;
+    if let Some(base) = file.as_ref().and_then(|file| file.path.parent()) {
+        anchor(&mut config, base);
+    }
+    validate(&config).map_err(|(key, message)| ConfigError::Invalid { place: place(&key), key, message })?;
+    Ok(Loaded { config, file: file.map(|file| file.path) })
+}
+
+/// A configuration file in memory.
+struct FileText {
+    path: PathBuf,
+    text: String,
+}
+
+impl FileText {
+    fn parse(&self) -> Result<DeTable<'_>, ConfigError> {
+        DeTable::parse(&self.text).map(toml::Spanned::into_inner).map_err(|error| ConfigError::Syntax {
+            place: self.place(error.span().map_or(0, |span| span.start)),
+            message: error.message().to_owned(),
+        })
+    }
+
+    fn place(&self, offset: usize) -> Place {
+        let line = self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1;
+        Place::File { path: self.path.clone(), line }
+    }
+}
+
+/// The named file, or the default one if it is there.
+fn read_file(named: Option<&Path>) -> Result<Option<FileText>, ConfigError> {
+    let path = named.unwrap_or(Path::new(DEFAULT_FILE)).to_owned();
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(FileText { path, text })),
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(ConfigError::Unreadable { path, source }),
+    }
+}
+
+fn check_file(file: &FileText, document: &DeTable<'_>, keys: &Keys) -> Result<(), ConfigError> {
+    fn table(
+        file: &FileText,
+        table: &DeTable<'_>,
+        keys: &Keys,
+        root: &Keys,
+        path: &mut Vec<String>,
+    ) -> Result<(), ConfigError> {
+        for (key, value) in table {
+            let name = key.get_ref();
+            let Some(known) = keys.child(name) else {
+                let nearest = root.nearest(path, name);
+                path.push(name.to_string());
+                return Err(ConfigError::UnknownKey {
+                    place: file.place(key.span().start),
+                    key: path.join("."),
+                    nearest,
+                });
+            };
+            path.push(name.to_string());
+            descend(file, value.get_ref(), known, root, path)?;
+            path.pop();
+        }
+        Ok(())
+    }
+    fn descend(
+        file: &FileText,
+        value: &DeValue<'_>,
+        keys: &Keys,
+        root: &Keys,
+        path: &mut Vec<String>,
+    ) -> Result<(), ConfigError> {
+        match (value, keys) {
+            (DeValue::Table(inner), Keys::Table(_)) => table(file, inner, keys, root, path),
+            (DeValue::Array(elements), Keys::List(element)) => {
+                elements.iter().try_for_each(|value| descend(file, value.get_ref(), element, root, path))
+            }
+            _ => Ok(()),
+        }
+    }
+    table(file, document, keys, keys, &mut Vec::new())
+}
+
+/// The environment as a layer.
+struct Environment {
+    /// Dotted key, variable, value.
+    entries: Vec<(String, String, String)>,
+}
+
+impl Environment {
+    fn new(variables: &[(String, String)]) -> Self {
+        let entries = variables
+            .iter()
+            .filter(|(variable, _)| !ENV_RESERVED.contains(&variable.as_str()))
+            .filter_map(|(variable, value)| {
+                let key = variable.strip_prefix(ENV_PREFIX)?.to_lowercase().replace("__", ".");
+                Some((key, variable.clone(), value.clone()))
+            })
+            .collect();
+        Self { entries }
+    }
+
+    fn check(&self, keys: &Keys) -> Result<(), ConfigError> {
+        for (key, variable, _) in &self.entries {
+            let mut path: Vec<String> = Vec::new();
+            let mut at = keys;
+            for part in key.split('.') {
+                let Some(child) = at.child(part) else {
+                    return Err(ConfigError::UnknownKey {
+                        place: Place::Environment(variable.clone()),
+                        key: key.clone(),
+                        nearest: keys.nearest(&path, part),
+                    });
+                };
+                at = child;
+                path.push(part.to_owned());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Provider for Environment {
+    fn metadata(&self) -> Metadata {
+        Metadata::named("environment")
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        // Values without a tag of their own are tagged with this provider, which is how errors find it again.
+        let mut root = Dict::new();
+        for (key, _, value) in &self.entries {
+            let value: Value = value.parse().unwrap_or_else(|_| Value::from(value.clone()));
+            insert(&mut root, key, value);
+        }
+        Ok(Map::from([(Profile::Default, root)]))
+    }
+}
+
+/// Puts `value` at the dotted `key`.
+fn insert(dict: &mut Dict, key: &str, value: Value) {
+    match key.split_once('.') {
+        None => {
+            dict.insert(key.to_owned(), value);
+        }
+        Some((table, rest)) => {
+            let inner = dict.entry(table.to_owned()).or_insert_with(|| Value::from(Dict::new()));
+            if let Value::Dict(_, inner) = inner {
+                insert(inner, rest, value);
+            }
+        }
+    }
+}
+
+/// The command line as a layer.
+struct Flags<'a>(&'a Overrides);
+
+impl Provider for Flags<'_> {
+    fn metadata(&self) -> Metadata {
+        Metadata::named("command line")
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        Serialized::defaults(self.0).data()
+    }
+}
+
+/// Who set `key`.
+fn place_of(figment: &Figment, file: Option<&FileText>, key: &str) -> Place {
+    let metadata = figment.find_metadata(key);
+    let source = metadata.and_then(|metadata| metadata.source.as_ref());
+    if let (Some(Source::File(_)), Some(file)) = (source, file) {
+        return file
+            .parse()
+            .ok()
+            .and_then(|table| offset_of(&table, key))
+            .map_or(Place::File { path: file.path.clone(), line: 0 }, |offset| file.place(offset));
+    }
+    match metadata.map(|metadata| metadata.name.as_ref()) {
+        Some("environment") => Place::Environment(format!("{ENV_PREFIX}{}", key.to_uppercase().replace('.', "__"))),
+        Some("command line") => Place::Flag,
+        _ => Place::Default,
+    }
+}
+
+/// Byte offset of the deepest part of `key` that the document has.
+fn offset_of(document: &DeTable<'_>, key: &str) -> Option<usize> {
+    let mut parts = key.split('.');
+    let (name, value) = document.get_key_value(parts.next()?)?;
+    let mut offset = name.span().start;
+    let mut at = value.get_ref();
+    for part in parts {
+        match at {
+            DeValue::Table(table) => {
+                let Some((name, value)) = table.get_key_value(part) else { break };
+                offset = name.span().start;
+                at = value.get_ref();
+            }
+            DeValue::Array(elements) => {
+                let Some(value) = part.parse::<usize>().ok().and_then(|index| elements.get(index)) else { break };
+                offset = value.span().start;
+                at = value.get_ref();
+            }
+            _ => break,
+        }
+    }
+    Some(offset)
+}
+
+/// figment's error without the place, which we name ourselves.
+fn sentence(error: &figment::Error) -> String {
+    error.kind.to_string()
+}
+
+fn anchor(config: &mut Config, base: &Path) {
+    config.clients.iter_mut().for_each(|client| client.anchor(base));
+    for image in config.apps.iter_mut().filter_map(|app| app.image.as_mut()) {
+        if image.is_relative() {
+            *image = base.join(&*image);
+        }
+    }
+}
+
+/// What types alone cannot say. The error is a key and a sentence.
+fn validate(config: &Config) -> Result<(), (String, String)> {
+    let wrong = |key: &str, message: &str| Err((key.to_owned(), message.to_owned()));
+    if config.bind.is_empty() {
+        return wrong("bind", "at least one address is needed");
+    }
+    if config.stream.max_sessions == 0 || config.stream.max_sessions > 64 {
+        return wrong("stream.max_sessions", "must be in 1..=64");
+    }
+    if config.stream.min_parity > 64 {
+        return wrong("stream.min_parity", "must be in 0..=64");
+    }
+    if config.stream.min_bitrate_kbps < 100 {
+        return wrong("stream.min_bitrate_kbps", "must be at least 100");
+    }
+    if config.stream.max_bitrate_kbps < config.stream.min_bitrate_kbps {
+        return wrong("stream.max_bitrate_kbps", "must not be below min_bitrate_kbps");
+    }
+    if config.encoder.threads > 64 {
+        return wrong("encoder.threads", "must be in 0..=64");
+    }
+    if config.audio.complexity > 10 {
+        return wrong("audio.complexity", "must be in 0..=10");
+    }
+    if config.admin.listen.is_some_and(|address| !address.ip().is_loopback()) {
+        return wrong("admin.listen", "must be a loopback address; reach it from elsewhere through SSH");
+    }
+    if let Err(error) = tracing_subscriber::EnvFilter::try_new(&config.log.filter) {
+        return Err(("log.filter".to_owned(), format!("not a filter: {error}")));
+    }
+
+    let (mut names, mut ids) = (HashSet::new(), HashSet::new());
+    for (index, app) in config.apps.iter().enumerate() {
+        if !names.insert(app.name.as_str()) {
+            return Err((format!("apps.{index}.name"), format!("\"{}\" is there twice", app.name)));
+        }
+        if let Some(id) = app.id {
+            if id == 0 || i32::try_from(id).is_err() {
+                return Err((format!("apps.{index}.id"), format!("{id} is outside 1..=2147483647")));
+            }
+            if !ids.insert(id) {
+                return Err((format!("apps.{index}.id"), format!("{id} is there twice")));
+            }
+        }
+    }
+    let mut fingerprints = HashSet::new();
+    for (index, client) in config.clients.iter().enumerate() {
+        let identity = client.identity().map_err(|message| (format!("clients.{index}"), message))?;
+        if !fingerprints.insert(identity.fingerprint()) {
+            return Err((
+                format!("clients.{index}"),
+                format!("\"{}\" has the certificate of another client", client.name),
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
