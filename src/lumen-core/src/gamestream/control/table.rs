@@ -1,0 +1,5 @@
+//! table
+/// x
+pub struct MessageInfo;
+/// y
+pub const MESSAGES: &[MessageInfo] = &[];
