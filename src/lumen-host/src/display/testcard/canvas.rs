@@ -58,20 +58,22 @@ impl Rect {
         Self { x, y, w, h }
     }
 
-    /// What both rectangles cover.
+    /// What both rectangles cover; the default rectangle if that is nothing.
     pub fn intersect(self, other: Self) -> Self {
         let (x, y) = (self.x.max(other.x), self.y.max(other.y));
         let right = (self.x + self.w).min(other.x + other.w);
         let bottom = (self.y + self.h).min(other.y + other.h);
-        Self { x, y, w: (right - x).max(0), h: (bottom - y).max(0) }
+        if right > x && bottom > y { Self { x, y, w: right - x, h: bottom - y } } else { Self::default() }
     }
 
     /// Whether it covers no pixel.
+    #[cfg(test)]
     pub const fn is_empty(self) -> bool {
         self.w <= 0 || self.h <= 0
     }
 
     /// Whether `other` lies within.
+    #[cfg(test)]
     pub fn contains(self, other: Self) -> bool {
         self.intersect(other) == other
     }
@@ -144,17 +146,6 @@ impl<'a> Canvas<'a> {
         rect
     }
 
-    /// Lays a colour over a rectangle: `alpha` 0 is nothing, 255 opaque.
-    pub fn shade(&mut self, rect: Rect, color: Color, alpha: u8) -> Rect {
-        let rect = rect.intersect(self.clip);
-        for y in rect.y..rect.bottom() {
-            for pixel in self.line(rect, y) {
-                blend(pixel, color, u32::from(alpha));
-            }
-        }
-        rect
-    }
-
     /// The edge of a rectangle, `width` pixels wide, inside.
     pub fn frame(&mut self, rect: Rect, width: i32, color: Color) -> Rect {
         self.fill(Rect { h: width, ..rect }, color);
@@ -205,10 +196,9 @@ impl<'a> Canvas<'a> {
 
     /// A rectangle with round corners.
     pub fn round_rect(&mut self, rect: Rect, radius: f32, color: Color) -> Rect {
+        // Corners must not meet: the radius shrinks to what a small rectangle has room for.
+        let radius = radius.min((rect.w.min(rect.h) / 2) as f32);
         let corner = radius.ceil() as i32;
-        if corner * 2 > rect.w || corner * 2 > rect.h {
-            return self.round_rect(rect, rect.w.min(rect.h) as f32 / 2.0 - 0.01, color);
-        }
         self.fill(Rect { y: rect.y + corner, h: rect.h - 2 * corner, ..rect }, color);
         for y in [rect.y, rect.bottom() - corner] {
             self.fill(Rect { x: rect.x + corner, y, w: rect.w - 2 * corner, h: corner }, color);
@@ -348,7 +338,7 @@ mod tests {
         let rect = Rect::new(x as i32, y as i32, 20, 13);
         match shape {
             0 => canvas.fill(rect, WHITE),
-            1 => canvas.shade(rect, WHITE, 99),
+            1 => canvas.fill(rect, Color::grey(9)),
             2 => canvas.frame(rect, 2, WHITE),
             3 => canvas.disc(x, y, 9.3, WHITE),
             4 => canvas.ring(x, y, 14.2, 3.0, WHITE),

@@ -227,8 +227,8 @@ impl Echo {
         };
         let at = (event.x.get() * self.size.0, event.y.get() * self.size.1);
         let touch = Touch { id: event.pointer, at, pressure: event.pressure_or_distance.get(), contact };
-        match self.touches.iter_mut().find(|touch| touch.id == event.pointer) {
-            Some(known) => *known = touch,
+        match self.touches.iter().position(|touch| touch.id == event.pointer) {
+            Some(known) => self.touches[known] = touch,
             None if self.touches.len() < MAX_TOUCHES => self.touches.push(touch),
             None => {}
         }

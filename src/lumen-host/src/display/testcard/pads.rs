@@ -27,6 +27,7 @@ const LIGHTS: [[u8; 3]; 4] = [[0x20, 0x60, 0xFF], [0xFF, 0x30, 0x30], [0x20, 0xD
 pub struct Pads {
     slots: [Option<Pad>; ControllerIndex::COUNT],
     feedback: VecDeque<HostMessage>,
+    version: u64,
 }
 
 /// A gamepad.
@@ -74,6 +75,11 @@ impl Pads {
         self.slots.iter().enumerate().filter_map(|(number, slot)| slot.as_ref().map(|pad| (number, pad)))
     }
 
+    /// Grows with every change to what is shown of gamepads.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
     /// The next message for the client.
     pub fn poll_feedback(&mut self) -> Option<HostMessage> {
         self.feedback.pop_front()
@@ -81,12 +87,11 @@ impl Pads {
 
     /// A gamepad was plugged in, or said again what it is.
     pub fn arrive(&mut self, arrival: &ControllerArrival) {
+        self.version += 1;
         let controller = arrival.controller;
         self.place(controller, Pad::new(controller, arrival.kind, arrival.capabilities));
-        let sensors = [
-            (Capabilities::ACCELEROMETER, MotionKind::Accelerometer),
-            (Capabilities::GYRO, MotionKind::Gyro),
-        ];
+        let sensors =
+            [(Capabilities::ACCELEROMETER, MotionKind::Accelerometer), (Capabilities::GYRO, MotionKind::Gyro)];
         for (capability, kind) in sensors {
             if arrival.capabilities.contains(capability) {
                 self.say(HostMessage::MotionRequest(MotionRequest { controller, rate_hz: MOTION_RATE_HZ, kind }));
@@ -96,6 +101,7 @@ impl Pads {
 
     /// The state of a gamepad. One that was not announced is made here, one that is gone is removed.
     pub fn state(&mut self, state: &ControllerState) {
+        self.version += 1;
         let controller = state.controller;
         if !state.is_present() {
             self.slots[usize::from(controller.get())] = None;
@@ -117,12 +123,13 @@ impl Pads {
 
     /// A finger on a touchpad.
     pub fn touch(&mut self, event: &ControllerTouch) {
+        self.version += 1;
         let Some(pad) = &mut self.slots[usize::from(event.controller.get())] else { return };
         let finger = Finger { id: (event.touchpad, event.pointer), x: event.x.get(), y: event.y.get() };
         match event.event {
             PointerEvent::Hover | PointerEvent::Down | PointerEvent::Move => {
-                match pad.fingers.iter_mut().find(|known| known.id == finger.id) {
-                    Some(known) => *known = finger,
+                match pad.fingers.iter().position(|known| known.id == finger.id) {
+                    Some(known) => pad.fingers[known] = finger,
                     None if pad.fingers.len() < MAX_FINGERS => pad.fingers.push(finger),
                     None => {}
                 }
@@ -137,6 +144,7 @@ impl Pads {
 
     /// A sample of a motion sensor.
     pub fn motion(&mut self, event: &ControllerMotion) {
+        self.version += 1;
         if let Some(pad) = &mut self.slots[usize::from(event.controller.get())] {
             match event.kind {
                 MotionKind::Accelerometer => pad.acceleration = Some(event.values()),
@@ -147,13 +155,15 @@ impl Pads {
 
     /// News of a battery.
     pub fn battery(&mut self, event: &ControllerBattery) {
+        self.version += 1;
         if let Some(pad) = &mut self.slots[usize::from(event.controller.get())] {
-            pad.battery = Some((event.state, event.charge.map(|charge| charge.percent())));
+            pad.battery = Some((event.state, event.charge.map(|charge| charge.get())));
         }
     }
 
     /// Lets go of every control. The pads stay, as they do for the programs of a real desktop.
     pub fn release_all(&mut self) {
+        self.version += 1;
         for number in 0..ControllerIndex::COUNT as u8 {
             let Some(controller) = ControllerIndex::new(number) else { continue };
             let Some(pad) = &mut self.slots[usize::from(number)] else { continue };
