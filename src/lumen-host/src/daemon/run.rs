@@ -1,6 +1,5 @@
 //! Starting and stopping the daemon.
 
-use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,5 @@
 //! Starting workers and listening to them.
 
-use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
@@ -78,12 +77,6 @@ fn listen(
     };
     std::thread::Builder::new().name("worker-link".into()).spawn(run).context("starting a thread")?;
     Ok(())
-}
-
-/// The descriptor that a worker inherits: its standard input.
-pub(crate) fn inherited_link() -> anyhow::Result<OwnedFd> {
-    use std::os::fd::AsFd;
-    std::io::stdin().as_fd().try_clone_to_owned().context("taking the link from standard input")
 }
 
 trait WorkerCommand {
