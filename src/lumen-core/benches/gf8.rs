@@ -1,8 +1,8 @@
 //! Speed of the GF(2^8) code against the crate `fec-rs`, which gives the same bytes.
 //!
 //! `cargo bench -p lumen-core --bench gf8` measures and prints one JSON object per figure on standard output
-//! (`{"figure","value","unit","how"}`) and a table on standard error. Without `--bench` (as `cargo test` runs it) every
-//! case runs once, unmeasured.
+//! (`{"figure","value","unit","how"}`) and a table on standard error. `-- TEXT` picks the cases whose name contains
+//! TEXT. Without `--bench` (as `cargo test` runs it) every case runs once, unmeasured.
 //!
 //! All candidates of a case run in turn, round by round, and each figure is the median over the rounds of thread CPU
 //! time per call: neighbours on the machine then disturb all candidates alike. Only ratios of one run mean anything on
@@ -14,6 +14,9 @@ use fec_rs::ReedSolomon;
 use lumen_core::fec::gf8::{Codec, Kernel, ShardSet, Strided};
 use rustix::time::{ClockId, clock_gettime};
 
+/// Who the others are compared to. Its decoding counts the inversion of its matrix and the memory for restored shards,
+/// as its interface has it.
+const PEER: &str = "fec-rs";
 const SHAPES: [(usize, usize); 3] = [(40, 8), (100, 20), (200, 50)];
 const LENGTHS: [usize; 2] = [1408, 1200];
 /// Bytes before each shard in the arena, as a packet has its prefix before what FEC protects.
@@ -21,7 +24,8 @@ const PREFIX: usize = 32;
 
 fn main() {
     let measured = std::env::args().any(|argument| argument == "--bench");
-    let mut report = Report { rounds: if measured { 25 } else { 1 }, measured };
+    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    let mut report = Report { rounds: if measured { 25 } else { 1 }, measured, filter };
     eprintln!("kernels: {:?}; medians of {} rounds, thread CPU time", Kernel::available(), report.rounds);
     for (data, parity) in SHAPES {
         construction(&mut report, data, parity);
@@ -48,7 +52,7 @@ fn construction(report: &mut Report, data: usize, parity: usize) {
         &format!("construct {data}+{parity}"),
         0,
         &mut [
-            candidate("fec-rs", |_| drop(black_box(ReedSolomon::new(data, parity)))),
+            candidate(PEER, |_| drop(black_box(ReedSolomon::new(data, parity)))),
             candidate("new", |_| drop(black_box(Codec::new(data, parity)))),
             candidate("reset", |_| black_box(&mut codec).reset(data, parity).expect("shape")),
         ],
@@ -60,7 +64,7 @@ fn encoding(report: &mut Report, data: usize, parity: usize, len: usize) {
     let peer = ReedSolomon::new(data, parity).expect("shape");
     let mut sources = block.separate();
     let mut sums = sources.split_off(data);
-    let mut candidates = vec![candidate("fec-rs", |_| peer.encode_sep(&sources, &mut sums).expect("encode"))];
+    let mut candidates = vec![candidate(PEER, |_| peer.encode_sep(&sources, &mut sums).expect("encode"))];
     for kernel in Kernel::available() {
         let codec = Codec::new(data, parity).expect("shape").with_kernel(kernel).expect("available");
         let Block { mut arena, layout, .. } = block.clone();
@@ -81,7 +85,7 @@ fn decoding(
     let peer = ReedSolomon::new(data, parity).expect("shape");
     let mut random = Random(7);
     let mut shards: Vec<_> = block.separate().into_iter().map(Some).collect();
-    let mut candidates = vec![candidate("fec-rs", move |_| {
+    let mut candidates = vec![candidate(PEER, move |_| {
         let lost = loss(&mut random);
         let spare: Vec<_> = lost.iter().map(|index| (index, shards[index].take())).collect();
         peer.reconstruct_data(&mut shards).expect("reconstruct");
@@ -97,7 +101,7 @@ fn decoding(
         let mut random = Random(7);
         candidates.push(candidate(kernel, move |_| {
             let lost = loss(&mut random);
-            let present = (0..data + parity).filter(|&index| !lost.contains(index)).collect();
+            let present = ShardSet::first(data + parity).without(&lost);
             codec.reconstruct_strided(&mut arena, layout, &present).expect("reconstruct");
         }));
     }
@@ -141,11 +145,15 @@ fn candidate<'a>(name: impl ToString, call: impl FnMut(()) + 'a) -> Candidate<'a
 struct Report {
     rounds: usize,
     measured: bool,
+    filter: String,
 }
 
 impl Report {
     /// Measures the candidates; the first one is what the others are compared to. `bytes` are the data bytes of a call.
     fn case(&mut self, name: &str, bytes: usize, candidates: &mut [Candidate<'_>]) {
+        if !name.contains(&self.filter) {
+            return;
+        }
         let calls: Vec<usize> = candidates.iter_mut().map(|candidate| self.calls_per_round(candidate)).collect();
         let mut times = vec![Vec::with_capacity(self.rounds); candidates.len()];
         for _ in 0..self.rounds {
@@ -156,11 +164,16 @@ impl Report {
         let medians: Vec<f64> = times.iter_mut().map(|times| median(times)).collect();
         for (candidate, &seconds) in candidates.iter().zip(&medians) {
             let Candidate { name: who, .. } = candidate;
-            let how = format!("median of {} interleaved rounds, thread CPU time, one thread", self.rounds);
+            let how = format!(
+                "median of {} interleaved rounds, thread CPU time, one thread, warm source; a new random loss per decode",
+                self.rounds
+            );
             let ratio = medians[0] / seconds;
             if self.measured {
                 figure(&format!("{name}: {who}"), seconds * 1e6, "us", &how);
-                figure(&format!("{name}: {who} against fec-rs"), ratio, "x", &how);
+            }
+            if self.measured && who != PEER {
+                figure(&format!("{name}: {who} against {PEER}"), ratio, "x", &how);
             }
             let speed = if bytes == 0 { String::new() } else { format!("{:8.2} GB/s", bytes as f64 / seconds / 1e9) };
             eprintln!("{name:55} {who:12} {:10.2} us {speed:14} x{ratio:.2}", seconds * 1e6);

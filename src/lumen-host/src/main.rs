@@ -1,2 +1,7 @@
 //! The `lumen` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lumen_host::cli::main()
+}

@@ -27,7 +27,16 @@
 //! that its peer connected from; see [`Event::ForeignAddress`] for clients that roam.
 
 mod config;
+mod handshake;
 mod host;
+mod inbound;
+mod outbound;
+mod peer;
+mod reassembly;
+pub mod round_trip;
+mod throttle;
+pub mod window;
+pub mod wire;
 
 use std::net::{IpAddr, SocketAddr};
 

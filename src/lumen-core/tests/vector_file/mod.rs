@@ -1,5 +1,6 @@
 //! Reads a file of protocol test vectors and runs each through a function: a vector is a pure function of its
 //! inputs, and every member that its expectation names is compared.
+#![allow(dead_code, reason = "each test program uses a part of this")]
 
 use serde_json::Value;
 

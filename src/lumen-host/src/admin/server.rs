@@ -101,10 +101,9 @@ impl AdminServer {
             Some(address) => {
                 let listener = listen::tcp(address.ip(), address.port(), "admin")?;
                 let file = state.config.admin_token_file();
-                let token =
-                    token::load_or_create(&file).map_err(|source| AdminError::Token { path: file, source })?;
-                let listener =
-                    TcpListener::from_std(listener).map_err(|source| AdminError::Socket { path: path.clone(), source })?;
+                let token = token::load_or_create(&file).map_err(|source| AdminError::Token { path: file, source })?;
+                let listener = TcpListener::from_std(listener)
+                    .map_err(|source| AdminError::Socket { path: path.clone(), source })?;
                 Some((listener, Arc::from(token)))
             }
         };
@@ -171,7 +170,7 @@ async fn status(State(state): State<AdminState>) -> Json<Status> {
         uptime_seconds: state.started.elapsed().as_secs(),
         port: state.config.port.get(),
         addresses: addresses(&state.config),
-        fingerprint: state.store.identity().fingerprint(),
+        fingerprint: state.store.identity().certificate().fingerprint(),
         apps: state.apps.entries().iter().map(|entry| entry.config.name.to_string()).collect(),
         encoders: state.sessions.encoders(),
         clients: state.store.clients().len(),
@@ -185,7 +184,8 @@ async fn pending(State(state): State<AdminState>) -> Json<Vec<PendingAttempt>> {
 }
 
 async fn enter_pin(
-    State(state): State<AdminState>, body: Result<Json<EnterPin>, JsonRejection>,
+    State(state): State<AdminState>,
+    body: Result<Json<EnterPin>, JsonRejection>,
 ) -> Result<Json<PairingResult>, Failure> {
     let Json(body) = body?;
     let chosen = state.pairing.enter_pin(&body.pin, body.id, body.address, body.name)?;
@@ -197,16 +197,16 @@ async fn clients(State(state): State<AdminState>) -> Json<Vec<Client>> {
 }
 
 async fn rename(
-    State(state): State<AdminState>, UrlPath(client): UrlPath<String>, body: Result<Json<Rename>, JsonRejection>,
+    State(state): State<AdminState>,
+    UrlPath(client): UrlPath<String>,
+    body: Result<Json<Rename>, JsonRejection>,
 ) -> Result<Json<Client>, Failure> {
     let Json(body) = body?;
     let fingerprint = parse_fingerprint(&client)?;
     on_disk(move || state.store.rename(&fingerprint, &body.name)).await.map(Json)
 }
 
-async fn remove(
-    State(state): State<AdminState>, UrlPath(client): UrlPath<String>,
-) -> Result<Json<Client>, Failure> {
+async fn remove(State(state): State<AdminState>, UrlPath(client): UrlPath<String>) -> Result<Json<Client>, Failure> {
     let fingerprint = parse_fingerprint(&client)?;
     let removed = on_disk(move || {
         let client = state.store.remove(&fingerprint)?;

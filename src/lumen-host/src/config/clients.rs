@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use openssl::x509::X509;
+use lumen_core::gamestream::pairing::Certificate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,7 @@ pub struct ClientConfig {
     pub certificate: Option<String>,
     /// SHA-256 of its certificate in DER form, 64 hexadecimal digits, colons allowed.
     #[serde(default)]
+    #[schemars(with = "Option<String>", regex(pattern = r"^([0-9A-Fa-f]{2}:?){32}$"))]
     pub fingerprint: Option<Fingerprint>,
 }
 
@@ -55,10 +56,9 @@ impl ClientConfig {
                     std::fs::read_to_string(certificate)
                         .map_err(|error| format!("cannot read {certificate}: {error}"))?
                 };
-                let parsed =
-                    X509::from_pem(pem.as_bytes()).map_err(|_| "this is not a certificate in PEM form".to_owned())?;
-                let fingerprint = Fingerprint::of(&parsed).map_err(|error| error.to_string())?;
-                Ok(DeclaredIdentity::Certificate(fingerprint, pem))
+                let certificate =
+                    Certificate::from_pem(&pem).map_err(|_| "this is not a certificate in PEM form".to_owned())?;
+                Ok(DeclaredIdentity::Certificate(certificate.fingerprint(), pem))
             }
             (None, Some(fingerprint)) => Ok(DeclaredIdentity::Fingerprint(fingerprint)),
             (None, None) => Err("give either `certificate` or `fingerprint`".to_owned()),

@@ -8,20 +8,25 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use lumen_core::gamestream::control::{ClientMessage, HostMessage, Termination};
-use lumen_core::gamestream::http::{LaunchRequest, LaunchVerb, SessionUrl};
+use lumen_core::gamestream::control::{ClientMessage, HdrMode, HostMessage, Termination};
+use lumen_core::gamestream::http::{AppId, CodecMask, LaunchReply, LaunchRequest, LaunchVerb, SessionUrl};
 use lumen_core::gamestream::rtsp::{RecordError, SealedRecord};
-use lumen_core::gamestream::sdp::{Ping, SenderAddress, SessionIds, SetupReply, StreamKind};
+use lumen_core::gamestream::sdp::{Ping, SenderAddress, SessionIds, SetupReply, StreamKind, StreamRequest, SurroundParams};
 
+use crate::config::{Encryption, StreamConfig};
+use crate::admin::{NoSuchSession, SessionDirectory, SessionInfo, SessionState};
+use crate::encode::{Codec, EncoderPreference};
 use crate::frame::Mode;
 use crate::gamestream::control_server::{ControlEngine, ControlGrant, ControlHandle, LaunchId};
+use crate::gamestream::http_server::{ClientIdentity, LaunchService, RefusedReason};
 use crate::gamestream::media_sockets::{Media, MediaEngine, MediaSockets};
 use crate::link::{
-    AppSpec, EncoderChoice, EndReason, FromWorker, Link, Resumable, SessionId, SessionSpec, SessionStats, ToWorker,
+    AppSpec, EndReason, FromWorker, Link, Resumable, SessionId, SessionSpec, SessionStats, ToWorker,
 };
 use crate::net::sockets::connected;
+use crate::store::Fingerprint;
 
-use super::launch::{Announced, Control, Launch, Overdue};
+use super::launch::{Control, Launch, Overdue};
 use super::worker::{self, Worker, WorkerEvents};
 
 /// Code that a client shows to its user when the session broke: not one of the codes with a meaning of its own.
@@ -32,86 +37,18 @@ const BROKEN: u32 = 0x8000_4C4D;
 pub struct EngineConfig {
     /// TCP port of RTSP, for session URLs.
     pub rtsp_port: u16,
-    /// How long a session outlives its client.
-    pub keep_alive: Duration,
-    /// Sessions at the same time.
-    pub max_sessions: usize,
-    /// Streams go encrypted, may, or must.
-    pub encryption: crate::config::Encryption,
     /// Which encoder to take.
-    pub encoder: EncoderChoice,
+    pub encoder: EncoderPreference,
     /// Socket on which lost workers come back.
     pub reunion: PathBuf,
     /// Applications on offer.
     pub apps: Vec<AppSpec>,
-}
-
-/// Why a request of a client is refused; becomes the root status of the reply (protocol part 1, section 4.5).
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// 400: no such application.
-    #[error("this host has no application {0}")]
-    UnknownApp(u32),
-    /// 400: something runs already.
-    #[error("{0} is already running; quit it first")]
-    Busy(String),
-    /// 503: nothing runs.
-    #[error("nothing is running that could be resumed")]
-    NothingToResume,
-    /// 403: the host demands encryption.
-    #[error("this host demands encryption, and this client cannot encrypt")]
-    EncryptionRequired,
-    /// 503: too many sessions.
-    #[error("all {0} sessions of this host are in use")]
-    Full(usize),
-    /// 503: the session could not be started.
-    #[error("the session could not be started: {0}")]
-    Failed(String),
-}
-
-impl Refusal {
-    /// Root status code.
-    pub fn code(&self) -> u32 {
-        match self {
-            Self::UnknownApp(_) | Self::Busy(_) => 400,
-            Self::EncryptionRequired => 403,
-            Self::NothingToResume | Self::Full(_) | Self::Failed(_) => 503,
-        }
-    }
-}
-
-/// A client, as its certificate proves it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Owner {
-    /// SHA-256 of the certificate.
-    pub fingerprint: [u8; 32],
-    /// Name in the store.
-    pub name: String,
-}
-
-/// One session, for people.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SessionInfo {
-    /// Its id.
-    pub id: SessionId,
-    /// Name of its client.
-    pub client: String,
-    /// Application number.
-    pub app: u32,
-    /// Application title.
-    pub title: String,
-    /// `launched`, `streaming` or `suspended`.
-    pub phase: &'static str,
-    /// Seconds since it was launched.
-    pub age_s: u64,
-    /// Process id of its worker.
-    pub pid: u32,
-    /// Address of the streaming client.
-    pub address: Option<SocketAddr>,
-    /// Mode of the display.
-    pub mode: Mode,
-    /// Latest figures.
-    pub stats: SessionStats,
+    /// What can be encoded now.
+    pub codecs: CodecMask,
+    /// Encoders that work, for people.
+    pub encoders: Vec<String>,
+    /// How streams are sent.
+    pub stream: StreamConfig,
 }
 
 /// See the module.
@@ -138,6 +75,7 @@ struct Session {
     created: Instant,
     launch: Option<Launch>,
     mode: Mode,
+    codec: Codec,
     stats: SessionStats,
     /// Taken back from an earlier daemon: the stream goes on without a control channel.
     orphaned_stream: bool,
@@ -150,12 +88,13 @@ impl Session {
         }
     }
 
-    fn phase(&self) -> &'static str {
+    fn state(&self) -> SessionState {
         match &self.launch {
-            Some(launch) if launch.is_streaming() => "streaming",
-            Some(_) => "launched",
-            None if self.orphaned_stream => "streaming",
-            None => "suspended",
+            Some(launch) if launch.is_streaming() => SessionState::Streaming,
+            Some(launch) if launch.announced.is_some() => SessionState::Negotiated,
+            Some(_) => SessionState::Launched,
+            None if self.orphaned_stream => SessionState::Streaming,
+            None => SessionState::Suspended,
         }
     }
 }
@@ -199,30 +138,30 @@ impl Engine {
     /// `/launch` and `/resume`.
     ///
     /// # Errors
-    /// [`Refusal`] becomes the reply.
-    pub fn launch(
+    /// [`RefusedReason`] becomes the reply.
+    fn launch_session(
         &self,
-        owner: &Owner,
+        owner: &ClientIdentity,
         request: &LaunchRequest,
         client: IpAddr,
         local: IpAddr,
-    ) -> Result<SessionUrl, Refusal> {
-        let encrypted = match self.config.encryption {
-            crate::config::Encryption::Required if !request.understands_encrypted_rtsp() => {
-                return Err(Refusal::EncryptionRequired);
+    ) -> Result<LaunchReply, RefusedReason> {
+        let encrypted = match self.config.stream.encryption {
+            Encryption::Required if !request.understands_encrypted_rtsp() => {
+                return Err(RefusedReason::EncryptionRequired);
             }
-            crate::config::Encryption::Never => false,
+            Encryption::Never => false,
             _ => request.understands_encrypted_rtsp(),
         };
         let mut state = self.lock();
         if state.stopping {
-            return Err(Refusal::Failed("the host is shutting down".to_owned()));
+            return Err(RefusedReason::ShuttingDown);
         }
         state.last_launch += 1;
         let id = LaunchId(state.last_launch);
-        match (request.verb, state.of_owner(&owner.fingerprint)) {
-            (LaunchVerb::Launch, Some(session)) => return Err(Refusal::Busy(session.spec.app.title.clone())),
-            (LaunchVerb::Resume, None) => return Err(Refusal::NothingToResume),
+        match (request.verb, state.of_owner(owner.fingerprint.as_bytes())) {
+            (LaunchVerb::Launch, Some(session)) => return Err(RefusedReason::Busy),
+            (LaunchVerb::Resume, None) => return Err(RefusedReason::NothingRunning),
             (LaunchVerb::Resume, Some(session)) => {
                 self.suspend(session, "its client launches anew");
             }
@@ -232,58 +171,23 @@ impl Engine {
                     .apps
                     .iter()
                     .find(|app| app.id == request.app)
-                    .ok_or(Refusal::UnknownApp(request.app))?
+                    .ok_or(RefusedReason::UnknownApp(request.app))?
                     .clone();
-                if state.sessions.len() >= self.config.max_sessions {
-                    return Err(Refusal::Full(self.config.max_sessions));
+                if state.sessions.len() >= usize::from(self.config.stream.max_sessions) {
+                    return Err(RefusedReason::TooManySessions(self.config.stream.max_sessions));
                 }
                 let session = self.start(owner, app, request).map_err(|error| {
                     tracing::error!(client = %owner.name, "{error:#}");
-                    Refusal::Failed(format!("{error:#}"))
+                    RefusedReason::Failed(format!("{error:#}"))
                 })?;
                 state.sessions.insert(session.spec.id, session);
             }
         }
-        let session = state.of_owner(&owner.fingerprint).ok_or(Refusal::NothingToResume)?;
+        let session = state.of_owner(owner.fingerprint.as_bytes()).ok_or(RefusedReason::NothingRunning)?;
         session.launch = Some(Launch::new(id, request, client, local, encrypted));
         tracing::info!(session = %session.spec.id, client = %owner.name, verb = ?request.verb, encrypted, "launch");
-        Ok(SessionUrl::new(local, self.config.rtsp_port, encrypted))
-    }
-
-    /// `/cancel`: ends the client's session. When this returns, nothing of it runs any more for the client.
-    pub fn cancel(&self, owner: &[u8; 32]) {
-        let id = self.lock().of_owner(owner).map(|session| session.spec.id);
-        if let Some(id) = id {
-            self.end(id, EndReason::Quit);
-        }
-    }
-
-    /// The application that runs for this client.
-    pub fn running_app(&self, owner: &[u8; 32]) -> Option<u32> {
-        self.lock().of_owner(owner).map(|session| session.spec.app.id)
-    }
-
-    /// Every session.
-    pub fn sessions(&self) -> Vec<SessionInfo> {
-        let state = self.lock();
-        let mut all: Vec<_> = state
-            .sessions
-            .values()
-            .map(|session| SessionInfo {
-                id: session.spec.id,
-                client: session.spec.owner_name.clone(),
-                app: session.spec.app.id,
-                title: session.spec.app.title.clone(),
-                phase: session.phase(),
-                age_s: session.created.elapsed().as_secs(),
-                pid: session.worker.pid,
-                address: session.launch.as_ref().and_then(|launch| launch.control.as_ref()).map(|c| c.client),
-                mode: session.mode,
-                stats: session.stats.clone(),
-            })
-            .collect();
-        all.sort_by_key(|info| (std::cmp::Reverse(info.age_s), info.id));
-        all
+        let session_url = SessionUrl::new(local, self.config.rtsp_port, encrypted);
+        Ok(LaunchReply { verb: request.verb, session_url })
     }
 
     /// Ends a session; `false` if there is none.
@@ -295,6 +199,13 @@ impl Engine {
         }
         session.tell(&ToWorker::Stop(reason));
         true
+    }
+
+    /// One line for the service manager.
+    pub fn summary(&self) -> String {
+        let state = self.lock();
+        let streaming = state.sessions.values().filter(|s| s.state() == SessionState::Streaming).count();
+        format!("{} sessions, {streaming} streaming", state.sessions.len())
     }
 
     /// Ends all sessions: the host shuts down.
@@ -345,6 +256,7 @@ impl Engine {
                     created: Instant::now(),
                     launch: None,
                     mode,
+                    codec: Codec::H264,
                     stats: SessionStats::default(),
                     orphaned_stream: streaming,
                 };
@@ -393,8 +305,12 @@ impl Engine {
         }
     }
 
-    /// The client's own surround layout, for DESCRIBE.
-    pub fn with_launch<T>(&self, launch: LaunchId, read: impl FnOnce(&super::launch::Launch) -> T) -> Option<T> {
+    /// The client's own surround layout, for DESCRIBE; `None` if the launch is gone.
+    pub fn surround(&self, launch: LaunchId) -> Option<Option<SurroundParams>> {
+        self.with_launch(launch, |launch| launch.surround)
+    }
+
+    fn with_launch<T>(&self, launch: LaunchId, read: impl FnOnce(&Launch) -> T) -> Option<T> {
         self.lock().of_launch(launch)?.launch.as_ref().map(read)
     }
 
@@ -412,34 +328,39 @@ impl Engine {
         })
     }
 
-    /// ANNOUNCE: what the client wants. The worker prepares it.
-    pub(crate) fn announce(&self, launch: LaunchId, announced: Announced) -> bool {
+    /// ANNOUNCE: what the client wants. The worker prepares it. `Ok(false)` if the launch is gone.
+    ///
+    /// # Errors
+    /// If this host cannot stream that.
+    pub fn announce(&self, launch: LaunchId, wish: &StreamRequest) -> anyhow::Result<bool> {
         let mut state = self.lock();
-        let Some(session) = state.of_launch(launch) else { return false };
+        let Some(session) = state.of_launch(launch) else { return Ok(false) };
+        let Some(launch) = session.launch.as_mut() else { return Ok(false) };
+        let announced = super::negotiate::announced(wish, launch, &self.config.stream)?;
         session.mode = announced.stream.video.encoder.mode;
+        session.codec = announced.stream.video.encoder.codec;
         session.orphaned_stream = false;
-        session.tell(&ToWorker::Stream(Box::new(announced.stream.clone())));
-        if let Some(launch) = session.launch.as_mut() {
-            launch.announced = Some(announced);
-        }
-        true
+        let message = ToWorker::Stream(Box::new(announced.stream.clone()));
+        launch.announced = Some(announced);
+        session.tell(&message);
+        Ok(true)
     }
 
     // --------------------------------------------------------------------------------------------
 
-    fn start(&self, owner: &Owner, app: AppSpec, request: &LaunchRequest) -> anyhow::Result<Session> {
-        let mut id = [0; 8];
+    fn start(&self, owner: &ClientIdentity, app: AppSpec, request: &LaunchRequest) -> anyhow::Result<Session> {
+        let mut id = [0; 4];
         super::random(&mut id);
         let mode = Mode::new(request.mode.width, request.mode.height, request.mode.fps.clamp(1, 500));
         let spec = SessionSpec {
-            id: SessionId(u64::from_le_bytes(id)),
-            owner: owner.fingerprint,
+            id: SessionId(u32::from_le_bytes(id).into()),
+            owner: *owner.fingerprint.as_bytes(),
             owner_name: owner.name.clone(),
             app,
             mode,
-            keep_alive: self.config.keep_alive,
+            keep_alive: Duration::from_secs(self.config.stream.keep_alive.into()),
             reunion: self.config.reunion.clone(),
-            encoder: self.config.encoder.clone(),
+            encoder: self.config.encoder,
         };
         let events = self.this.upgrade().ok_or_else(|| anyhow::anyhow!("the host is shutting down"))?;
         let worker = worker::spawn(&spec, events)?;
@@ -449,6 +370,7 @@ impl Engine {
             created: Instant::now(),
             launch: None,
             mode,
+            codec: Codec::H264,
             stats: SessionStats::default(),
             orphaned_stream: false,
         })
@@ -515,6 +437,90 @@ fn farewell(reason: &EndReason) -> Termination {
     }
 }
 
+impl LaunchService for Engine {
+    fn codec_mask(&self) -> CodecMask {
+        self.config.codecs
+    }
+
+    fn launch(
+        &self,
+        client: &ClientIdentity,
+        request: LaunchRequest,
+        local: SocketAddr,
+        peer: SocketAddr,
+    ) -> Result<LaunchReply, RefusedReason> {
+        self.launch_session(client, &request, peer.ip(), local.ip())
+    }
+
+    fn resume(
+        &self,
+        client: &ClientIdentity,
+        request: LaunchRequest,
+        local: SocketAddr,
+        peer: SocketAddr,
+    ) -> Result<LaunchReply, RefusedReason> {
+        self.launch_session(client, &request, peer.ip(), local.ip())
+    }
+
+    fn cancel(&self, client: &ClientIdentity) -> Result<(), RefusedReason> {
+        let id = self.lock().of_owner(client.fingerprint.as_bytes()).map(|session| session.spec.id);
+        if let Some(id) = id {
+            self.end(id, EndReason::Quit);
+        }
+        Ok(())
+    }
+
+    fn running_app(&self, client: &ClientIdentity) -> Option<AppId> {
+        self.lock().of_owner(client.fingerprint.as_bytes()).and_then(|session| AppId::new(session.spec.app.id).ok())
+    }
+
+    fn client_removed(&self, client: &ClientIdentity) {
+        let id = self.lock().of_owner(client.fingerprint.as_bytes()).map(|session| session.spec.id);
+        if let Some(id) = id {
+            self.end(id, EndReason::Administrator);
+        }
+    }
+}
+
+impl SessionDirectory for Engine {
+    fn sessions(&self) -> Vec<SessionInfo> {
+        let state = self.lock();
+        let mut all: Vec<_> = state.sessions.values().map(describe).collect();
+        all.sort_by_key(|info| (std::cmp::Reverse(info.age_seconds), info.id));
+        all
+    }
+
+    fn stop(&self, id: crate::admin::SessionId) -> Result<(), NoSuchSession> {
+        if self.end(SessionId(id.0), EndReason::Administrator) { Ok(()) } else { Err(NoSuchSession(id)) }
+    }
+
+    fn encoders(&self) -> Vec<String> {
+        self.config.encoders.clone()
+    }
+}
+
+fn describe(session: &Session) -> SessionInfo {
+    let control = session.launch.as_ref().and_then(|launch| launch.control.as_ref());
+    let announced = session.launch.as_ref().and_then(|launch| launch.announced.as_ref());
+    let Mode { width, height, .. } = session.mode;
+    SessionInfo {
+        id: crate::admin::SessionId(session.spec.id.0),
+        state: session.state(),
+        client: session.spec.owner_name.clone(),
+        fingerprint: Fingerprint::new(session.spec.owner),
+        peer: control.map(|control| control.client),
+        app: session.spec.app.title.clone(),
+        mode: Some(format!("{width}x{height}@{}", session.mode.fps())),
+        codec: announced.map(|_| format!("{:?}", session.codec)),
+        encoder: Some(session.stats.encoder.clone()).filter(|name| !name.is_empty()),
+        bitrate_kbps: announced.map(|a| u32::try_from(a.stream.video.encoder.bitrate_bps / 1000).unwrap_or(u32::MAX)),
+        frames_sent: session.stats.frames_sent,
+        frames_dropped: session.stats.frames_dropped,
+        age_seconds: session.created.elapsed().as_secs(),
+        worker_pid: Some(session.worker.pid),
+    }
+}
+
 impl ControlEngine for Engine {
     fn control_connected(&self, connect_data: u32, client: SocketAddr, local: Option<IpAddr>) -> Option<ControlGrant> {
         let mut state = self.lock();
@@ -563,7 +569,7 @@ impl ControlEngine for Engine {
             // The state of the display belongs to what a client must know before its first frame.
             ClientMessage::StartB => {
                 if let Some(control) = self.control.get() {
-                    control.send(launch, HostMessage::sdr());
+                    control.send(launch, HostMessage::HdrMode(HdrMode::SDR));
                 }
             }
             // Its arrival was all it had to say.

@@ -116,7 +116,13 @@ pub fn start(
     let (commands, receiver) = mpsc::channel();
     mark(&socket, Traffic::Control, dscp);
     let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
-    let config = enet::HostConfig { peer_limit: peers.clamp(1, 1024) as u16, ..enet::HostConfig::default() };
+    let defaults = enet::HostConfig::host();
+    let config = enet::HostConfig {
+        peer_limit: u16::try_from(peers).unwrap_or(u16::MAX),
+        // A whole household behind one address may connect at the same moment.
+        limits: enet::Limits { half_open: 32, half_open_per_address: 16, ..defaults.limits },
+        ..defaults
+    };
     let entropy = |buffer: &mut [u8]| crate::daemon::random(buffer);
     let server = ControlServer {
         socket,
@@ -136,7 +142,7 @@ pub fn start(
 
 /// Longest wait for the clients to hear that the host shuts down.
 const FAREWELL: Duration = Duration::from_millis(1000);
-/// A key that the client does not share shows within this many packets.
+/// Larger than any datagram that ENet makes here.
 const MAX_DATAGRAM: usize = 4096;
 
 struct ControlServer {
@@ -256,8 +262,7 @@ impl ControlServer {
             Event::Disconnected { peer, .. } => self.forget(peer),
             Event::ForeignAddress { peer, address, bytes, .. } => {
                 let Some(known) = self.peers.get_mut(&peer) else { return };
-                let mut bytes = bytes;
-                if known.cipher.authenticates(&mut bytes) {
+                if known.cipher.authenticates(&bytes) {
                     tracing::info!(parent: &known.span, to = %address.remote(), "the client's address changed");
                     let _ = self.host.migrate(peer, address);
                 }
@@ -340,7 +345,7 @@ impl ControlServer {
                 }
             }
             Err(error) => {
-                tracing::error!(parent: &known.span, %error);
+                tracing::error!(parent: &known.span, %error, "ending the stream");
                 self.host.disconnect_now(peer, 0);
                 self.forget(peer);
             }

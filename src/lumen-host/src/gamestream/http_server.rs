@@ -41,7 +41,7 @@ pub enum HttpServerError {
     Ports(#[from] PortsError),
     /// OpenSSL refused the host's identity.
     #[error("cannot set up TLS: {0}")]
-    Tls(#[from] openssl::error::ErrorStack),
+    Tls(#[from] lumen_core::gamestream::pairing::IdentityError),
     /// A listener could not be watched.
     #[error("cannot watch a listener: {0}")]
     Io(#[from] std::io::Error),
@@ -105,7 +105,6 @@ impl HttpServer {
 }
 
 async fn accept(listener: TcpListener, transport: connection::Transport, shared: Arc<Shared>, limits: Arc<Limits>) {
-    // Connections end with this task: a shutdown aborts what is left of them after their moment of grace.
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {

@@ -27,7 +27,9 @@ pub enum BindError {
         port: u16,
     },
     /// The address is not one of this machine.
-    #[error("cannot open {service} port {port}/{protocol}: {address} is not an address of this machine; correct `bind`")]
+    #[error(
+        "cannot open {service} port {port}/{protocol}: {address} is not an address of this machine; correct `bind`"
+    )]
     NotHere {
         /// Name of the service.
         service: &'static str,
@@ -76,10 +78,7 @@ pub fn udp(address: IpAddr, port: u16, service: &'static str) -> Result<UdpSocke
         .map_err(|(address, source)| sort(service, "udp", address, port, source))
 }
 
-fn with_fallback<T>(
-    address: IpAddr,
-    open: impl Fn(IpAddr) -> io::Result<T>,
-) -> Result<T, (IpAddr, io::Error)> {
+fn with_fallback<T>(address: IpAddr, open: impl Fn(IpAddr) -> io::Result<T>) -> Result<T, (IpAddr, io::Error)> {
     match open(address) {
         Err(error) if is_any_v6(address) && lacks_v6(&error) => {
             let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);

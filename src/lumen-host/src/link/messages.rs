@@ -9,7 +9,7 @@ use std::time::Duration;
 use lumen_core::gamestream::{control::HostMessage, input::InputEvent, video::FrameIndex};
 use serde::{Deserialize, Serialize};
 
-use crate::encode::EncoderConfig;
+use crate::encode::{EncoderConfig, EncoderPreference};
 use crate::frame::Mode;
 use crate::net::sockets::Dscp;
 
@@ -17,9 +17,17 @@ use crate::net::sockets::Dscp;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SessionId(pub u64);
 
+impl SessionId {
+    /// A short form for pictures; two sessions of a host rarely share it.
+    pub fn mark(self) -> u16 {
+        let [a, b, c, d, ..] = self.0.to_le_bytes();
+        u16::from_le_bytes([a ^ c, b ^ d])
+    }
+}
+
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        self.0.fmt(f)
     }
 }
 
@@ -52,17 +60,6 @@ pub struct AppSpec {
     pub display: DisplayKind,
 }
 
-/// Which encoder the configuration prefers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EncoderChoice {
-    /// `auto` or the name of one.
-    pub preference: String,
-    /// Preset of x264 and x265, empty for the default.
-    pub preset: String,
-    /// Encoder threads; 0 lets the encoder choose.
-    pub threads: u8,
-}
-
 /// What a worker is told first; stays the same for the session's life.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionSpec {
@@ -81,7 +78,7 @@ pub struct SessionSpec {
     /// Socket on which a daemon takes back its workers.
     pub reunion: PathBuf,
     /// Which encoder to take.
-    pub encoder: EncoderChoice,
+    pub encoder: EncoderPreference,
 }
 
 /// Video of one stream.
@@ -116,6 +113,8 @@ pub struct AudioParams {
     pub bitrate_bps: u32,
     /// Opus frame length.
     pub packet_duration_ms: u8,
+    /// Effort of the Opus encoder, 0 to 10.
+    pub complexity: u8,
     /// Packets are encrypted.
     pub encrypted: bool,
     /// Packets are marked.

@@ -16,7 +16,7 @@ use rustix::net::{
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use messages::{
-    AppSpec, AudioParams, DisplayKind, EncoderChoice, EndReason, FromWorker, Resumable, SessionId, SessionSpec,
+    AppSpec, AudioParams, DisplayKind, EndReason, FromWorker, Resumable, SessionId, SessionSpec,
     SessionStats, StreamKey, StreamSpec, ToWorker, VideoParams,
 };
 

@@ -9,13 +9,14 @@ use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use lumen_core::crypto::PacketKey;
-use lumen_core::gamestream::packetizer::{FrameToSend, PacketArena, Packetizer, PacketizerConfig};
+use lumen_core::gamestream::packetizer::{FrameToSend, PacketArena, Packetizer};
+use lumen_core::gamestream::video::HostLatency;
 
 use crate::capture::{Capture, CaptureError, Captured};
-use crate::encode::{self, EncodeError, Encoder, FrameIndex, FrameKind, FrameRequest};
+use crate::daemon::packetizer_config;
+use crate::encode::{self, EncodeError, Encoder, EncoderPreference, FrameIndex, FrameKind, FrameRequest};
 use crate::frame::{Frame, Timeline};
-use crate::link::{EncoderChoice, StreamSpec, VideoParams};
+use crate::link::{StreamSpec, VideoParams};
 use crate::net::gso::BatchSender;
 use crate::net::pacer::{Class, Schedule, Sleeper};
 use crate::net::sockets::{Traffic, mark};
@@ -60,7 +61,7 @@ impl VideoStream {
     /// If a socket or a thread cannot be set up.
     pub fn start(
         spec: &StreamSpec,
-        choice: &EncoderChoice,
+        choice: EncoderPreference,
         capture: Box<dyn Capture>,
         socket: UdpSocket,
         stats: Arc<StreamStats>,
@@ -73,7 +74,7 @@ impl VideoStream {
         let (new_sockets, sockets) = mpsc::channel();
         mark(&socket, Traffic::Video, spec.video.dscp);
         let sending = SendThread {
-            packetizer: Packetizer::new(packetizer_config(spec)),
+            packetizer: Packetizer::new(packetizer_config(&spec.video, spec.key)?),
             arena: PacketArena::new(),
             sender: BatchSender::new(socket)?,
             sockets,
@@ -84,7 +85,7 @@ impl VideoStream {
         };
         let encoding = EncodeThread {
             params: spec.video.clone(),
-            choice: choice.clone(),
+            choice,
             capture,
             requests: Arc::clone(&requests),
             stop: Arc::clone(&stop),
@@ -121,18 +122,9 @@ impl Drop for VideoStream {
     }
 }
 
-fn packetizer_config(spec: &StreamSpec) -> PacketizerConfig {
-    PacketizerConfig {
-        packet_size: spec.video.packet_size,
-        fec_percentage: spec.video.fec_percentage,
-        min_parity: spec.video.min_parity,
-        encryption: spec.video.encrypted.then(|| PacketKey::new(&spec.key.0)),
-    }
-}
-
 struct EncodeThread {
     params: VideoParams,
-    choice: EncoderChoice,
+    choice: EncoderPreference,
     capture: Box<dyn Capture>,
     requests: Arc<RequestSlot>,
     stop: Arc<AtomicBool>,
@@ -218,7 +210,7 @@ impl EncodeThread {
     }
 
     fn open(&self) -> Result<Box<dyn Encoder>, StreamEnd> {
-        let encoder = encode::open(&self.params.encoder, &self.choice).map_err(StreamEnd::Encoder)?;
+        let encoder = encode::open(&self.params.encoder, self.choice).map_err(StreamEnd::Encoder)?;
         let name = encoder.name();
         tracing::info!(encoder = name, config = ?self.params.encoder, "encoding");
         self.stats.update(|s| s.encoder = name.to_owned());
@@ -287,12 +279,13 @@ impl SendThread {
         let since_epoch = frame.timeline.presented.saturating_duration_since(epoch);
         let processing = begin.saturating_duration_since(frame.timeline.presented);
         self.packetizer.packetize(
-            FrameToSend {
+            &FrameToSend {
                 data: &frame.data,
                 index: frame.index,
                 kind: frame.kind,
                 timestamp_90k: (since_epoch.as_micros() * 9 / 100) as u32,
-                host_latency_100us: u16::try_from(processing.as_micros() / 100).unwrap_or(u16::MAX),
+                host_latency: HostLatency::from_duration(processing),
+                long_term_reference: false,
             },
             &mut self.arena,
         )?;

@@ -9,7 +9,6 @@ mod clients;
 mod database;
 mod error;
 mod files;
-mod fingerprint;
 mod identity;
 
 use std::collections::HashSet;
@@ -19,13 +18,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use lumen_core::gamestream::http::AppId;
+use lumen_core::gamestream::pairing::{Certificate, Identity};
 use rusqlite::Connection;
 
 pub use clients::{Client, Origin};
 pub use error::StoreError;
 pub use files::write_new_secret;
-pub use fingerprint::{BadFingerprint, Fingerprint};
-pub use identity::HostIdentity;
+pub use lumen_core::gamestream::pairing::CertificateFingerprint as Fingerprint;
 
 use crate::config::Config;
 use clients::Registry;
@@ -36,7 +35,7 @@ pub struct Store {
     directory: PathBuf,
     /// Held for as long as the store is open; the lock on it keeps a second host away.
     _lock: File,
-    identity: Arc<HostIdentity>,
+    identity: Arc<Identity>,
     host_id: String,
     clients: RwLock<Registry>,
     database: Mutex<Connection>,
@@ -68,7 +67,7 @@ impl Store {
     }
 
     /// The host's key and certificate.
-    pub fn identity(&self) -> &Arc<HostIdentity> {
+    pub fn identity(&self) -> &Arc<Identity> {
         &self.identity
     }
 
@@ -98,7 +97,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if it could not be written; then the client is not pinned.
     pub fn pin(&self, name: &str, certificate_pem: &str, now: SystemTime) -> Result<Client, StoreError> {
-        let fingerprint = Fingerprint::of_pem(certificate_pem.as_bytes()).map_err(|_| StoreError::BadCertificate)?;
+        let certificate = Certificate::from_pem(certificate_pem).map_err(|_| StoreError::BadCertificate)?;
+        let fingerprint = certificate.fingerprint();
         let database = self.database();
         let client = {
             let registry = self.registry();
@@ -159,12 +159,6 @@ impl Store {
         }
         clients::write_seen(&self.database(), fingerprint, now)
             .map_err(|error| StoreError::database(&self.directory, error))
-    }
-
-    /// The clients that `selector` may mean: an exact name, else the beginning (at least four digits) of a
-    /// fingerprint.
-    pub fn find(&self, selector: &str) -> Vec<Client> {
-        self.registry().find(selector)
     }
 
     /// The number of the application `name`, the same on every call and after every restart, and none of `taken`.

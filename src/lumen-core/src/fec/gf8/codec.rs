@@ -11,7 +11,7 @@ use std::array;
 
 use thiserror::Error;
 
-use super::field::{self, INVERSE, LogProduct};
+use super::field::{self, INVERSE, LogProduct, Logarithm};
 use super::{Kernel, KernelUnavailable, ShardSet};
 
 /// Most shards of a block, data and parity together.
@@ -20,7 +20,8 @@ pub const MAX_SHARDS: usize = 255;
 /// Most coefficients that any block needs: `D·P` with `D + P` = 255.
 const MAX_COEFFICIENTS: usize = 127 * 128;
 
-/// A Reed–Solomon code for one number of data and parity shards.
+/// A Reed–Solomon code for one number of data and parity shards. Holds 32 KiB, room for every shape. Encoding takes it
+/// by shared reference, so threads may encode different blocks of one shape with one codec.
 ///
 /// ```
 /// use lumen_core::fec::gf8::{Codec, ShardSet};
@@ -36,7 +37,7 @@ const MAX_COEFFICIENTS: usize = 127 * 128;
 /// assert_eq!(shards[..3], data);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Codec {
     kernel: Kernel,
     data: usize,
@@ -57,15 +58,7 @@ impl Codec {
     /// # Errors
     /// [`ShapeError`] unless both counts are at least 1 and their sum is at most [`MAX_SHARDS`].
     pub fn new(data: usize, parity: usize) -> Result<Self, ShapeError> {
-        let mut codec = Self {
-            kernel: Kernel::detect(),
-            data: 0,
-            parity: 0,
-            points: [0; MAX_SHARDS],
-            multipliers: [1; MAX_SHARDS],
-            encoding: Vec::with_capacity(MAX_COEFFICIENTS),
-            decoding: Vec::with_capacity(MAX_COEFFICIENTS),
-        };
+        let mut codec = Self::without_shape();
         codec.reset(data, parity)?;
         Ok(codec)
     }
@@ -74,7 +67,9 @@ impl Codec {
     pub fn audio() -> Self {
         const POINTS: [u8; 6] = [0, 1, 2, 4, 8, 16];
         const DATA: usize = 4;
-        let mut multipliers = [1; MAX_SHARDS];
+        let mut codec = Self::without_shape();
+        (codec.data, codec.parity) = (DATA, POINTS.len() - DATA);
+        codec.points[..POINTS.len()].copy_from_slice(&POINTS);
         for (shard, &point) in POINTS.iter().enumerate() {
             let mut product = LogProduct::default();
             for (other, &data_point) in POINTS[..DATA].iter().enumerate() {
@@ -84,26 +79,26 @@ impl Codec {
                     product.over(point ^ data_point);
                 }
             }
-            multipliers[shard] = product.value();
+            codec.multipliers[shard] = product.logarithm().value();
         }
-        let mut points = [0; MAX_SHARDS];
-        points[..POINTS.len()].copy_from_slice(&POINTS);
-        let encoding = (0..DATA)
-            .flat_map(|i| (DATA..POINTS.len()).map(move |j| (i, j)))
-            .map(|(i, j)| {
-                field::multiply(
-                    field::multiply(multipliers[i], multipliers[j]),
-                    INVERSE[usize::from(POINTS[i] ^ POINTS[j])],
-                )
-            })
-            .collect();
+        for i in 0..DATA {
+            for j in DATA..POINTS.len() {
+                let multiplier = field::multiply(codec.multipliers[i], codec.multipliers[j]);
+                codec.encoding.push(field::multiply(multiplier, INVERSE[usize::from(POINTS[i] ^ POINTS[j])]));
+            }
+        }
+        codec
+    }
+
+    /// A codec with room for every shape, and none yet.
+    fn without_shape() -> Self {
         Self {
             kernel: Kernel::detect(),
-            data: DATA,
-            parity: POINTS.len() - DATA,
-            points,
-            multipliers,
-            encoding,
+            data: 0,
+            parity: 0,
+            points: [0; MAX_SHARDS],
+            multipliers: [1; MAX_SHARDS],
+            encoding: Vec::with_capacity(MAX_COEFFICIENTS),
             decoding: Vec::with_capacity(MAX_COEFFICIENTS),
         }
     }
@@ -203,8 +198,7 @@ impl Codec {
 
     /// Restores every lost data shard in place. `shards` holds the whole block, data first; `present` says which of
     /// them are valid. Lost data shards are overwritten, whatever they hold; lost parity is neither read nor written
-    /// and may have any length. Returns the restored shards, in the order of their indices an empty set if no data was
-    /// lost.
+    /// and may have any length. Returns the restored shards: an empty set if no data was lost.
     ///
     /// # Errors
     /// [`ReconstructError`] if fewer shards than data are here, or the arguments do not fit the codec; nothing is written
@@ -248,10 +242,7 @@ impl Codec {
         if present.len() < self.data {
             return Err(ReconstructError::TooFewShards { present: present.len(), needed: self.data });
         }
-        Ok(Plan {
-            lost: (0..self.data).filter(|&index| !present.contains(index)).collect(),
-            used: present.iter().take(self.data).collect(),
-        })
+        Ok(Plan { lost: ShardSet::first(self.data).without(present), used: present.smallest(self.data) })
     }
 
     fn restore<'a>(&mut self, plan: &Plan, shards: impl Iterator<Item = &'a mut [u8]>) -> Result<(), ReconstructError> {
@@ -276,25 +267,23 @@ impl Codec {
     /// The coefficients of the used shards in the lost ones: `F(lost) · H(used) / (point(lost) + point(used))`.
     fn fill_decoding(&mut self, plan: &Plan) {
         let lost = plan.lost.len();
-        let mut lost_points = [0; MAX_SHARDS];
-        let mut lost_factors = [0; MAX_SHARDS];
+        let (mut lost_points, mut parity_points) = ([0; MAX_SHARDS], [0; MAX_SHARDS]);
         for (slot, index) in lost_points.iter_mut().zip(plan.lost.iter()) {
             *slot = self.points[index];
         }
-        let lost_points = &lost_points[..lost];
-        let mut parity_points = [0; MAX_SHARDS];
-        for (slot, index) in parity_points.iter_mut().zip(plan.used.iter().skip(self.data - lost)) {
+        for (slot, index) in parity_points.iter_mut().zip(plan.used.without(&ShardSet::first(self.data)).iter()) {
             *slot = self.points[index];
         }
-        let parity_points = &parity_points[..lost];
+        let (lost_points, parity_points) = (&lost_points[..lost], &parity_points[..lost]);
 
+        let mut lost_factors = [Logarithm::ONE; MAX_SHARDS];
         for (factor, index) in lost_factors.iter_mut().zip(plan.lost.iter()) {
             let point = self.points[index];
             let mut product = LogProduct::default();
             product.over(self.multipliers[index]);
             parity_points.iter().for_each(|y| product.times(point ^ y));
             lost_points.iter().filter(|&&x| x != point).for_each(|x| product.over(point ^ x));
-            *factor = product.value();
+            *factor = product.logarithm();
         }
         self.decoding.resize(self.data * lost, 0);
         for (column, index) in self.decoding.chunks_exact_mut(lost).zip(plan.used.iter()) {
@@ -308,11 +297,9 @@ impl Codec {
                 product.over(self.multipliers[index]);
                 parity_points.iter().filter(|&&y| y != point).for_each(|y| product.over(point ^ y));
             }
-            for ((coefficient, x), factor) in column.iter_mut().zip(lost_points).zip(&lost_factors) {
-                let mut product = product;
-                product.times(*factor);
-                product.over(point ^ x);
-                *coefficient = product.value();
+            let used_factor = product.logarithm();
+            for ((coefficient, x), lost_factor) in column.iter_mut().zip(lost_points).zip(&lost_factors) {
+                *coefficient = field::quotient(used_factor, *lost_factor, point ^ x);
             }
         }
     }
@@ -334,7 +321,7 @@ pub struct Strided {
     pub stride: usize,
     /// Where the first shard starts.
     pub offset: usize,
-    /// Bytes of each shard, at most `stride`.
+    /// Bytes of each shard, at least 1 and at most `stride`.
     pub len: usize,
 }
 
@@ -347,7 +334,7 @@ impl Strided {
             .checked_mul(count.saturating_sub(1))
             .and_then(|last| last.checked_add(offset))
             .and_then(|last| last.checked_add(len))
-            .filter(|&end| end <= arena.len() && len <= stride && stride > 0)
+            .filter(|&end| end <= arena.len() && (1..=stride).contains(&len))
             .ok_or(error)?;
         Ok(arena[offset..end].chunks_mut(stride).map(move |chunk| &mut chunk[..len]))
     }
@@ -433,8 +420,8 @@ pub enum EncodeError {
         /// Bytes of a shard that differs.
         found: usize,
     },
-    /// The block does not fit its buffer, or its shards overlap.
-    #[error("{count} shards at {layout:?} do not fit a buffer of {arena} bytes, or overlap")]
+    /// The block does not fit its buffer, or its shards overlap or are empty.
+    #[error("{count} shards at {layout:?} do not fit a buffer of {arena} bytes, overlap or are empty")]
     OutsideArena {
         /// The layout asked for.
         layout: Strided,

@@ -4,12 +4,12 @@
 /// x^8 + x^4 + x^3 + x^2 + 1 without its highest bit.
 const REDUCTION: u8 = 0x1d;
 
-/// `EXP[n]` = 2^n, for exponents up to the sum of two logarithms.
-const EXP: [u8; 510] = {
-    let mut table = [0; 510];
+/// `EXP[n]` = 2^n, for exponents up to the sum of four logarithms.
+static EXP: [u8; 1024] = {
+    let mut table = [0; 1024];
     let mut value = 1u8;
     let mut n = 0;
-    while n < 510 {
+    while n < 1024 {
         table[n] = value;
         value = double(value);
         n += 1;
@@ -18,7 +18,7 @@ const EXP: [u8; 510] = {
 };
 
 /// `LOG[2^n]` = n for n in 0..255. `LOG[0]` is 0 and has no meaning.
-const LOG: [u8; 256] = {
+static LOG: [u8; 256] = {
     let mut table = [0; 256];
     let mut n = 0;
     while n < 255 {
@@ -141,11 +141,32 @@ impl LogProduct {
         self.0 += 255 - u32::from(LOG[usize::from(divisor)]);
     }
 
-    /// The field element.
+    /// The product's logarithm.
     #[inline]
-    pub(super) fn value(self) -> u8 {
-        EXP[(self.0 % 255) as usize]
+    pub(super) fn logarithm(self) -> Logarithm {
+        Logarithm((self.0 % 255) as u8)
     }
+}
+
+/// The logarithm of a nonzero field element, 0..255.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Logarithm(u8);
+
+impl Logarithm {
+    /// Of the element 1.
+    pub(super) const ONE: Self = Self(0);
+
+    /// The field element.
+    pub(super) fn value(self) -> u8 {
+        EXP[usize::from(self.0)]
+    }
+}
+
+/// `a·b / divisor`; `divisor` is not 0.
+#[inline]
+pub(super) fn quotient(a: Logarithm, b: Logarithm, divisor: u8) -> u8 {
+    debug_assert_ne!(divisor, 0);
+    EXP[usize::from(a.0) + usize::from(b.0) + 255 - usize::from(LOG[usize::from(divisor)])]
 }
 
 #[cfg(test)]
@@ -191,6 +212,7 @@ mod tests {
         product.times(200);
         product.over(7);
         product.over(3);
-        assert_eq!(multiply(product.value(), 3), 200);
+        assert_eq!(multiply(product.logarithm().value(), 3), 200);
+        assert_eq!(quotient(product.logarithm(), Logarithm(LOG[3]), 200), 1);
     }
 }

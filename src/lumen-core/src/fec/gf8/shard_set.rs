@@ -12,7 +12,12 @@ impl ShardSet {
 
     /// The indices `0..count`; `count` above 255 counts as 255.
     pub fn first(count: usize) -> Self {
-        (0..count.min(MAX_SHARDS)).collect()
+        let count = count.min(MAX_SHARDS);
+        Self(std::array::from_fn(|word| match count.saturating_sub(word * 64) {
+            0 => 0,
+            bits @ 1..64 => (1 << bits) - 1,
+            _ => u64::MAX,
+        }))
     }
 
     /// Adds `index`. Returns whether it is new; an index that no block can have (255 and above) is refused with
@@ -55,16 +60,39 @@ impl ShardSet {
         Some(word * 64 + self.0[word].ilog2() as usize)
     }
 
+    /// What is in this set but not in `other`.
+    pub fn without(&self, other: &Self) -> Self {
+        Self(std::array::from_fn(|word| self.0[word] & !other.0[word]))
+    }
+
+    /// The `count` smallest indices of this set; all of them if there are fewer.
+    pub fn smallest(&self, count: usize) -> Self {
+        let mut left = count;
+        Self(self.0.map(|word| {
+            let mut rest = word;
+            let taken = left.min(word.count_ones() as usize);
+            left -= taken;
+            for _ in 0..taken {
+                rest &= rest - 1;
+            }
+            word ^ rest
+        }))
+    }
+
     /// The indices in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = usize> + use<> {
-        let words = self.0;
-        (0..4).flat_map(move |word| {
-            let mut rest = words[word];
-            std::iter::from_fn(move || {
-                let bit = (rest != 0).then(|| rest.trailing_zeros() as usize)?;
-                rest &= rest - 1;
-                Some(word * 64 + bit)
-            })
+        let mut words = self.0;
+        let mut word = 0;
+        std::iter::from_fn(move || {
+            while words[word] == 0 {
+                if word + 1 == words.len() {
+                    return None;
+                }
+                word += 1;
+            }
+            let bit = words[word].trailing_zeros() as usize;
+            words[word] &= words[word] - 1;
+            Some(word * 64 + bit)
         })
     }
 }
@@ -112,6 +140,16 @@ mod tests {
             assert!(!set.contains(index));
         }
         assert_eq!(ShardSet::first(usize::MAX).len(), 255);
+    }
+
+    #[test]
+    fn sets_are_built_and_cut_by_count() {
+        for count in 0..=255 {
+            assert_eq!(ShardSet::first(count), (0..count).collect());
+            let odd: ShardSet = (1..255).step_by(2).collect();
+            assert_eq!(odd.smallest(count), odd.iter().take(count).collect());
+            assert_eq!(ShardSet::first(count).without(&odd), (0..count).filter(|index| index % 2 == 0).collect());
+        }
     }
 
     #[test]

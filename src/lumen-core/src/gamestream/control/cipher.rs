@@ -118,6 +118,16 @@ impl ControlCipher {
         Ok(Opened { sequence, message: RawMessage::parse(plain, Framing::V2)? })
     }
 
+    /// Whether the other side made this packet and it was not seen before. Changes nothing: for a packet that will
+    /// come again, such as one from an address that its connection has not migrated to yet.
+    pub fn authenticates(&self, packet: &[u8]) -> bool {
+        let mut packet = packet.to_vec();
+        EnvelopeHeader::parse(&packet).is_ok_and(|header| {
+            self.window.is_fresh(header.sequence)
+                && self.key.open_in_place(self.side.peer(), header, &mut packet).is_ok()
+        })
+    }
+
     /// Packets that were not authentic.
     pub const fn failures(&self) -> u32 {
         self.failures
@@ -152,6 +162,19 @@ mod tests {
             let opened = host.open(&mut packet).unwrap();
             assert_eq!((opened.sequence, opened.message.kind), (expected, kind::START_B));
         }
+    }
+
+    #[test]
+    fn authenticating_a_packet_does_not_consume_it() {
+        let (mut client, mut host) = pair();
+        let mut packet = client.seal(&ClientMessage::StartB.to_bytes(Framing::V2)).unwrap();
+        assert!(host.authenticates(&packet));
+        assert!(host.authenticates(&packet));
+        host.open(&mut packet.clone()).unwrap();
+        assert!(!host.authenticates(&packet), "replayed");
+        packet[10] ^= 1;
+        assert!(!host.authenticates(&packet), "forged");
+        assert_eq!(host.failures(), 0);
     }
 
     #[test]

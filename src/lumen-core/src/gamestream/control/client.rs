@@ -221,3 +221,32 @@ impl ClientMessage {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(kind: u16, framing: Framing, payload: &[u8]) -> Result<ClientMessage, MessageError> {
+        ClientMessage::parse(RawMessage { framing, kind, payload })
+    }
+
+    #[test]
+    fn ping_of_any_length_is_a_ping() {
+        let bytes = [4, 0, 0, 0, 0, 0, 0xAA, 0x55, 9];
+        for length in 0..=bytes.len() {
+            let value = (length >= 2).then_some(4);
+            assert_eq!(parse(kind::PING, Framing::V2, &bytes[..length]), Ok(ClientMessage::Ping { value }));
+        }
+    }
+
+    #[test]
+    fn input_in_clear_framing_is_sealed() {
+        assert_eq!(parse(kind::INPUT, Framing::V1, &[0; 12]), Err(MessageError::SealedInput));
+    }
+
+    #[test]
+    fn start_b_has_no_length_field_in_clear_framing() {
+        assert_eq!(ClientMessage::StartB.to_bytes(Framing::V1), [0x07, 0x03, 0x00]);
+        assert_eq!(ClientMessage::StartB.to_bytes(Framing::V2), [0x07, 0x03, 0x01, 0x00, 0x00]);
+    }
+}

@@ -74,7 +74,7 @@ pub struct EnvelopeKey(Cipher);
 
 enum Cipher {
     V2(LessSafeKey),
-    Legacy(Box<LegacyGcm>),
+    Legacy(LegacyGcm),
 }
 
 /// AES-128-GCM with a 16-byte nonce, which goes through GHASH instead of being cut.
@@ -96,7 +96,7 @@ impl EnvelopeKey {
                 let key = UnboundKey::new(&AES_128_GCM, key).unwrap_or_else(|_| unreachable!("AES-128 key"));
                 Cipher::V2(LessSafeKey::new(key))
             }
-            EnvelopeMode::Legacy => Cipher::Legacy(Box::new(LegacyGcm::new(key.into()))),
+            EnvelopeMode::Legacy => Cipher::Legacy(LegacyGcm::new(key.into())),
         })
     }
 

@@ -242,3 +242,35 @@ const RUMBLE_FILLER: u32 = 0x00C0_FFEE;
 const RIGHT_VALID: u8 = 0x04;
 const LEFT_VALID: u8 = 0x08;
 const NO_EFFECT: TriggerEffect = TriggerEffect { mode: 0, parameters: [0; 10] };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_termination_of_generation_7_is_understood_in_clear_only() {
+        let short = |framing, bytes| HostMessage::parse(RawMessage::parse(bytes, framing)?);
+        assert_eq!(short(Framing::V1, &[0x00, 0x01, 0x00, 0x01]), Ok(HostMessage::Termination(Termination::Closed)));
+        assert_eq!(
+            short(Framing::V1, &[0x00, 0x01, 0x07, 0x00]),
+            Ok(HostMessage::Termination(Termination::from_code(7)))
+        );
+        assert_eq!(short(Framing::V1, &[0x00, 0x01, 0x07]), Err(MessageError::Truncated));
+        assert_eq!(
+            short(Framing::V2, &[0x00, 0x01, 0x02, 0x00, 0x00, 0x01]),
+            Err(MessageError::UnknownType(kind::TERMINATION_SHORT))
+        );
+    }
+
+    #[test]
+    fn message_for_a_controller_that_cannot_exist_is_refused() {
+        let message = RawMessage { framing: Framing::V2, kind: kind::TRIGGER_RUMBLE, payload: &[16, 0, 0, 0, 0, 0] };
+        assert_eq!(HostMessage::parse(message), Err(MessageError::BadController(16)));
+    }
+
+    #[test]
+    fn request_for_an_unknown_sensor_is_refused() {
+        let message = RawMessage { framing: Framing::V2, kind: kind::MOTION_REQUEST, payload: &[0, 0, 100, 0, 3] };
+        assert_eq!(HostMessage::parse(message), Err(MessageError::BadMotionType(3)));
+    }
+}

@@ -2,7 +2,7 @@
 //! each other on the ENet connection.
 //!
 //! A received packet goes [`ControlCipher::open`] → [`RawMessage`] → [`ClientMessage::parse`] at the host or
-//! [`HostMessage::parse`] at the client; [`ClientMessage::to_raw`] and [`ControlCipher::seal`] go back. Hosts of
+//! [`HostMessage::parse`] at the client; [`ClientMessage::to_bytes`] and [`ControlCipher::seal`] go back. Hosts of
 //! generations before 7.1.431 use [`Framing::V1`] without the envelope; there only input is encrypted, by
 //! [`gen7`].
 //!
@@ -54,6 +54,8 @@ pub mod kind {
     pub const PING: u16 = 0x0200;
     /// Loss statistics. Client to host.
     pub const LOSS_STATS: u16 = 0x0201;
+    /// Frame statistics, not documented. Client to host.
+    pub const FRAME_STATS: u16 = 0x0204;
     /// Input packet. Client to host.
     pub const INPUT: u16 = 0x0206;
     /// Invalidate reference frames. Client to host.

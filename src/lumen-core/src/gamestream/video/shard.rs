@@ -78,7 +78,6 @@ impl PacketFlags {
     /// The client's test of data packet `index` in a block of `data`: start on the first, end on the last, picture
     /// between them, no other bits (section 2.2).
     pub fn fits_data(self, index: u16, data: u16) -> bool {
-        let has = |bit: u8| self.0 & bit != 0;
         let first = index == 0;
         let last = index + 1 == data;
         self.0 & !(Self::PICTURE | Self::END | Self::START) == 0

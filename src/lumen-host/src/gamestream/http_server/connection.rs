@@ -84,7 +84,8 @@ pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, transport: Transp
 }
 
 async fn handshake(
-    stream: TcpStream, acceptor: &SslAcceptor,
+    stream: TcpStream,
+    acceptor: &SslAcceptor,
 ) -> Result<(SslStream<TcpStream>, Option<Fingerprint>), String> {
     let ssl = Ssl::new(acceptor.context()).map_err(|error| error.to_string())?;
     let mut stream = SslStream::new(ssl, stream).map_err(|error| error.to_string())?;
@@ -93,8 +94,9 @@ async fn handshake(
         Ok(Err(error)) => return Err(error.to_string()),
         Err(_) => return Err("it took too long".to_owned()),
     }
-    let certificate = stream.ssl().peer_certificate().and_then(|certificate| Fingerprint::of(&certificate).ok());
-    Ok((stream, certificate))
+    let certificate = stream.ssl().peer_certificate().and_then(|certificate| certificate.to_der().ok());
+    let fingerprint = certificate.map(|der| Fingerprint::of_der(&der));
+    Ok((stream, fingerprint))
 }
 
 async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(stream: S, origin: Origin, shared: Arc<Shared>) {

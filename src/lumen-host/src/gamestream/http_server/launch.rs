@@ -31,7 +31,11 @@ pub trait LaunchService: Send + Sync + 'static {
     /// # Errors
     /// [`RefusedReason`], which the user gets to read.
     fn launch(
-        &self, client: &ClientIdentity, request: LaunchRequest, local: SocketAddr, peer: SocketAddr,
+        &self,
+        client: &ClientIdentity,
+        request: LaunchRequest,
+        local: SocketAddr,
+        peer: SocketAddr,
     ) -> Result<LaunchReply, RefusedReason>;
 
     /// Streams the client's running application again.
@@ -39,7 +43,11 @@ pub trait LaunchService: Send + Sync + 'static {
     /// # Errors
     /// [`RefusedReason`], which the user gets to read.
     fn resume(
-        &self, client: &ClientIdentity, request: LaunchRequest, local: SocketAddr, peer: SocketAddr,
+        &self,
+        client: &ClientIdentity,
+        request: LaunchRequest,
+        local: SocketAddr,
+        peer: SocketAddr,
     ) -> Result<LaunchReply, RefusedReason>;
 
     /// Ends the client's stream and application; with nothing running, does nothing. [`running_app`] must say `None`

@@ -70,7 +70,7 @@ impl Drop for Permit {
 }
 
 /// Whom an address belongs to: itself for IPv4; the /64 for IPv6, since a host there has as many as it likes.
-pub(in crate::gamestream) fn network_of(address: IpAddr) -> IpAddr {
+fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) if !address.is_loopback() => {
             let [a, b, c, d, ..] = address.segments();

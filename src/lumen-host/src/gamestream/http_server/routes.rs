@@ -9,12 +9,14 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use hyper::{Method, Response, Uri};
 use lumen_core::gamestream::http::{
-    App, AppList, AppVersion, CancelReply, Channel, DisplayMode, ErrorReply, HostState, LaunchReply, LaunchRequest,
-    LaunchVerb, Profile, Query, ServerInfo, advertised_address,
+    App, AppList, AppVersion, CancelReply, Channel, Codec, DisplayMode, ErrorReply, HostState, LaunchReply,
+    LaunchRequest, LaunchVerb, Query, ServerInfo, advertised_address,
 };
 
-pub(super) use super::reply::Body;
 use super::connection::{Origin, Security};
+use lumen_core::gamestream::pairing::PairPath;
+
+pub(super) use super::reply::Body;
 use super::{ClientIdentity, RefusedReason, Shared, reply};
 use crate::gamestream::{box_art, interfaces};
 
@@ -48,15 +50,19 @@ pub(super) async fn answer(method: &Method, uri: &Uri, origin: Origin, shared: A
 
 /// What strangers may ask for.
 async fn plain(
-    method: &Method, path: &str, query: &str, origin: Origin, shared: &Arc<Shared>,
+    method: &Method,
+    path: &str,
+    query: &str,
+    origin: Origin,
+    shared: &Arc<Shared>,
 ) -> Option<Response<Body>> {
     if method != Method::GET {
         return None;
     }
     match path {
         "/serverinfo" => Some(reply::xml(server_info(origin, None, shared).to_xml(Channel::Http))),
-        "/pair" => Some(reply::xml(shared.pairing.answer(query, origin.peer, Channel::Http, &shared.store).await)),
-        "/unpair" => Some(reply::xml(shared.pairing.unpair(query, origin.peer))),
+        "/pair" => Some(pair(PairPath::Pair, query, origin, Channel::Http, shared).await),
+        "/unpair" => Some(pair(PairPath::Unpair, query, origin, Channel::Http, shared).await),
         "/applist" | "/appasset" | "/launch" | "/resume" | "/cancel" => {
             Some(reply::error(&ErrorReply::unauthorised(path)))
         }
@@ -66,15 +72,20 @@ async fn plain(
 
 /// What known clients may ask for.
 async fn secure(
-    method: &Method, path: &str, query: &str, origin: Origin, client: ClientIdentity, shared: &Arc<Shared>,
+    method: &Method,
+    path: &str,
+    query: &str,
+    origin: Origin,
+    client: ClientIdentity,
+    shared: &Arc<Shared>,
 ) -> Option<Response<Body>> {
     if method != Method::GET {
         return None;
     }
     match path {
         "/serverinfo" => Some(reply::xml(server_info(origin, Some(&client), shared).to_xml(Channel::Https))),
-        "/pair" => Some(reply::xml(shared.pairing.answer(query, origin.peer, Channel::Https, &shared.store).await)),
-        "/unpair" => Some(reply::xml(shared.pairing.unpair(query, origin.peer))),
+        "/pair" => Some(pair(PairPath::Pair, query, origin, Channel::Https, shared).await),
+        "/unpair" => Some(pair(PairPath::Unpair, query, origin, Channel::Https, shared).await),
         "/applist" => Some(app_list(shared)),
         "/appasset" => app_asset(query, shared).await,
         "/launch" => Some(launch(LaunchVerb::Launch, query, origin, client, shared).await),
@@ -84,9 +95,12 @@ async fn secure(
     }
 }
 
+async fn pair(path: PairPath, query: &str, origin: Origin, channel: Channel, shared: &Arc<Shared>) -> Response<Body> {
+    reply::xml(shared.pairing.answer(path, query, origin.peer, channel, &shared.store).await)
+}
+
 fn server_info(origin: Origin, client: Option<&ClientIdentity>, shared: &Shared) -> ServerInfo {
     let codecs = shared.launch.codec_mask();
-    let hevc = [Profile::HevcMain, Profile::HevcMain10, Profile::HevcRext8, Profile::HevcRext10];
     // Strangers are not told what runs: whether the host is busy is a matter of the client's own session.
     let state = match client.and_then(|client| shared.launch.running_app(client)) {
         Some(app) => HostState::Busy(Some(app)),
@@ -102,7 +116,7 @@ fn server_info(origin: Origin, client: Option<&ClientIdentity>, shared: &Shared)
         local_ip: advertised_address(origin.local.ip()),
         mac: client.and_then(|_| interfaces::mac_of(origin.local.ip())),
         codecs,
-        hevc: hevc.into_iter().any(|profile| codecs.contains(profile)),
+        hevc: codecs.profiles().any(|profile| profile.codec() == Codec::Hevc),
         paired: client.is_some(),
         state,
         display_modes: display_modes(),
@@ -143,7 +157,11 @@ async fn app_asset(query: &str, shared: &Arc<Shared>) -> Option<Response<Body>> 
 }
 
 async fn launch(
-    verb: LaunchVerb, query: &str, origin: Origin, client: ClientIdentity, shared: &Arc<Shared>,
+    verb: LaunchVerb,
+    query: &str,
+    origin: Origin,
+    client: ClientIdentity,
+    shared: &Arc<Shared>,
 ) -> Response<Body> {
     let request = match LaunchRequest::parse(verb, query) {
         Ok(request) => request,

@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 use super::fused::{self, Job, Lanes, Width, kernel};
 use crate::fec::gf8::field::AFFINE;
 
-kernel!(Ymm, "avx2,gfni", rows: [1 2 3 4 5]);
+kernel!(Ymm, "avx2,gfni", rows: [1 2 3 4 5 6]);
 
 /// 32 bytes.
 #[derive(Clone, Copy)]

@@ -15,6 +15,7 @@ struct Zmm(__m512i);
 // SAFETY of all blocks: the instruction set, and readable or writable bytes, are what the caller of `Lanes` promises.
 impl Lanes for Zmm {
     const BYTES: usize = 64;
+    const PAIRS: bool = true;
     type Source = __m512i;
     type Factor = __m512i;
 

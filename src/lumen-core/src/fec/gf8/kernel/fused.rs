@@ -17,6 +17,9 @@ const VECTORS: usize = 2;
 pub(super) trait Lanes: Copy {
     /// Bytes of a vector.
     const BYTES: usize;
+    /// Whether two inputs at a time are faster: if there is an instruction that adds two products, and registers to hold
+    /// both inputs.
+    const PAIRS: bool = false;
     /// An input made ready to be multiplied by many factors.
     type Source: Copy;
     /// A constant made ready to multiply.
@@ -177,8 +180,9 @@ unsafe fn sums<L: Lanes, A: Access, const ROWS: usize, const VECTORS: usize>(
         };
         let mut sums = [[L::zero(); VECTORS]; ROWS];
         let mut column = coefficients.add(first_row);
-        let (pairs, single) = job.inputs.as_chunks::<2>();
-        for [first, second] in pairs {
+        let paired = if L::PAIRS { job.inputs.len() & !1 } else { 0 };
+        let (pairs, single) = job.inputs.split_at(paired);
+        for [first, second] in pairs.as_chunks::<2>().0 {
             let sources = [load(first), load(second)];
             for (row, sum) in sums.iter_mut().enumerate() {
                 let factors = [L::factor(*column.add(row)), L::factor(*column.add(rows + row))];
@@ -196,6 +200,7 @@ unsafe fn sums<L: Lanes, A: Access, const ROWS: usize, const VECTORS: usize>(
                     *sum = sum.add_product(source[v], factor);
                 }
             }
+            column = column.add(rows);
         }
         for (row, sum) in sums.iter().enumerate() {
             let output = job.outputs.get_unchecked_mut(first_row + row).as_mut_ptr();
