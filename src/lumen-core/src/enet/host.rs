@@ -480,12 +480,12 @@ impl Farewell {
         if from.remote() != self.address.remote() || header.session != self.incoming_session || now > until {
             return None;
         }
+        // Only to what waits for an answer: two ends must not say goodbye to each other forever.
+        let mut waiting = datagram.commands().map_while(Result::ok).filter(|command| command.acknowledge);
         let bytes = match &self.words {
-            Words::Repeat(bytes) => bytes.clone(),
+            Words::Repeat(bytes) => waiting.next().map(|_| bytes.clone())?,
             Words::AcknowledgeDisconnect => {
-                let is_disconnect =
-                    |command: &Command<'_>| command.acknowledge && matches!(command.body, Body::Disconnect { .. });
-                let command = datagram.commands().map_while(Result::ok).find(is_disconnect)?;
+                let command = waiting.find(|command| matches!(command.body, Body::Disconnect { .. }))?;
                 let body = Body::Acknowledge { sequence: command.sequence, sent_time: header.sent_time? };
                 let mut bytes = Vec::new();
                 self.header.encode(&mut bytes);
