@@ -11,18 +11,18 @@ use std::time::{Duration, Instant};
 use lumen_core::gamestream::control::{ClientMessage, HdrMode, HostMessage, Termination};
 use lumen_core::gamestream::http::{AppId, CodecMask, LaunchReply, LaunchRequest, LaunchVerb, SessionUrl};
 use lumen_core::gamestream::rtsp::{RecordError, RtspCipher, SealedRecord};
-use lumen_core::gamestream::sdp::{Ping, SenderAddress, SessionIds, SetupReply, StreamKind, StreamRequest, SurroundParams};
+use lumen_core::gamestream::sdp::{
+    Ping, SenderAddress, SessionIds, SetupReply, StreamKind, StreamRequest, SurroundParams,
+};
 
-use crate::config::{Encryption, StreamConfig};
 use crate::admin::{NoSuchSession, SessionDirectory, SessionInfo, SessionState};
+use crate::config::{Encryption, StreamConfig};
 use crate::encode::{Codec, EncoderPreference};
 use crate::frame::Mode;
 use crate::gamestream::control_server::{ControlEngine, ControlGrant, ControlHandle, LaunchId};
 use crate::gamestream::http_server::{ClientIdentity, LaunchService, RefusedReason};
 use crate::gamestream::media_sockets::{Media, MediaEngine, MediaSockets};
-use crate::link::{
-    AppSpec, EndReason, FromWorker, Link, Resumable, SessionId, SessionSpec, SessionStats, ToWorker,
-};
+use crate::link::{AppSpec, EndReason, FromWorker, Link, Resumable, SessionId, SessionSpec, SessionStats, ToWorker};
 use crate::net::sockets::connected;
 use crate::store::Fingerprint;
 
@@ -202,7 +202,7 @@ impl Engine {
             }
         }
         let session = state.of_owner(owner.fingerprint.as_bytes()).ok_or(RefusedReason::NothingRunning)?;
-        session.launch = Some(Launch::new(id, request, client, local, encrypted));
+        session.launch = Some(Launch::new(id, request, client, encrypted));
         tracing::info!(session = %session.spec.id, client = %owner.name, verb = ?request.verb, encrypted, "launch");
         let session_url = SessionUrl::new(local, self.config.rtsp_port, encrypted);
         Ok(LaunchReply { verb: request.verb, session_url })
@@ -303,7 +303,9 @@ impl Engine {
             }
         }
         for old in state.sessions.values_mut().flat_map(|session| &mut session.replaced) {
-            if old.client == client && let Ok(text) = old.cipher.open(record) {
+            if old.client == client
+                && let Ok(text) = old.cipher.open(record)
+            {
                 return Ok((old.launch, text));
             }
         }

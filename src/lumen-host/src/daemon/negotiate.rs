@@ -4,9 +4,7 @@ use anyhow::{Context, bail};
 use lumen_core::crypto::PacketKey;
 use lumen_core::gamestream::control::EnvelopeMode;
 use lumen_core::gamestream::packetizer::{Oversize, Packetizer, PacketizerConfig};
-use lumen_core::gamestream::sdp::{
-    AudioQuality, ControlProtocol, ReferenceFrames, StreamRequest, SurroundQuality,
-};
+use lumen_core::gamestream::sdp::{AudioQuality, ControlProtocol, ReferenceFrames, StreamRequest, SurroundQuality};
 use lumen_opus::{Layout, PacketDuration};
 
 use crate::audio::opus::{OpusConfig, Quality, Speakers};
@@ -70,8 +68,8 @@ fn video(wish: &StreamRequest, key: StreamKey, config: &StreamConfig) -> anyhow:
 }
 
 fn audio(wish: &StreamRequest, launch: &Launch, config: &StreamConfig) -> anyhow::Result<AudioParams> {
-    let speakers = Speakers::from_channels(wish.channels.into())
-        .with_context(|| format!("{} audio channels", wish.channels))?;
+    let speakers =
+        Speakers::from_channels(wish.channels.into()).with_context(|| format!("{} audio channels", wish.channels))?;
     let (quality, surround) = match wish.audio_quality {
         AudioQuality::Normal => (Quality::Normal, SurroundQuality::Normal),
         AudioQuality::High => (Quality::High, SurroundQuality::High),

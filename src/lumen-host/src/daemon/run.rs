@@ -69,7 +69,10 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
                 })
                 .collect(),
             codecs: mask(&probe)?,
-            encoders: probe.iter().map(|e| format!("{} ({:?} {:?} {:?})", e.name.as_str(), e.codec, e.depth, e.chroma)).collect(),
+            encoders: probe
+                .iter()
+                .map(|e| format!("{} ({:?} {:?} {:?})", e.name.as_str(), e.codec, e.depth, e.chroma))
+                .collect(),
             stream: config.stream.clone(),
         },
         Arc::clone(&sockets),

@@ -42,12 +42,7 @@ pub(super) fn spawn(spec: &SessionSpec, events: Arc<dyn WorkerEvents>) -> anyhow
 }
 
 /// Takes back a worker that outlived an earlier daemon.
-pub(super) fn adopt(
-    id: SessionId,
-    pid: u32,
-    link: Link,
-    events: Arc<dyn WorkerEvents>,
-) -> anyhow::Result<Worker> {
+pub(super) fn adopt(id: SessionId, pid: u32, link: Link, events: Arc<dyn WorkerEvents>) -> anyhow::Result<Worker> {
     let link = Arc::new(link);
     listen(id, Arc::clone(&link), None, events)?;
     Ok(Worker { link, pid })

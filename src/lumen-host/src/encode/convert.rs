@@ -238,7 +238,14 @@ mod tests {
     }
 
     /// What the document's formulas give for the mean of the pixels of a block, rounded.
-    fn reference(image: &CpuImage, x: usize, y: usize, size: usize, component: usize, setup: (Matrix, Range, u32)) -> f64 {
+    fn reference(
+        image: &CpuImage,
+        x: usize,
+        y: usize,
+        size: usize,
+        component: usize,
+        setup: (Matrix, Range, u32),
+    ) -> f64 {
         let (rows, offsets) = coefficients(setup.0, setup.1, setup.2);
         let mut sum = 0.0;
         for (dx, dy) in (0..size * size).map(|i| (i % size, i / size)) {
@@ -267,8 +274,11 @@ mod tests {
                 let size = if half { 2 } else { 1 };
                 for y in 0..height / size {
                     for x in 0..width / size {
-                        let (plane, x_sample) =
-                            if format == PixelFormat::Nv12 && half { (1, x * 2 + component - 1) } else { (component, x) };
+                        let (plane, x_sample) = if format == PixelFormat::Nv12 && half {
+                            (1, x * 2 + component - 1)
+                        } else {
+                            (component, x)
+                        };
                         let bytes = &buffers[plane][y * strides[plane]..];
                         let got = if format.bits() == 10 {
                             f64::from(u16::from_le_bytes([bytes[x_sample * 2], bytes[x_sample * 2 + 1]]))

@@ -259,7 +259,9 @@ fn open(
         (EncoderName::AomAv1, Codec::Av1, BitDepth::Ten, Chroma::Yuv420) => ("libaom-av1", PixelFormat::Yuv420P10),
         (EncoderName::AomAv1, Codec::Av1, BitDepth::Eight, Chroma::Yuv444) => ("libaom-av1", PixelFormat::Yuv444),
         (EncoderName::AomAv1, Codec::Av1, BitDepth::Ten, Chroma::Yuv444) => ("libaom-av1", PixelFormat::Yuv444P10),
-        (_, codec, depth, chroma) => return Err(unsupported(format!("it does not write {codec:?} {depth:?} {chroma:?}"))),
+        (_, codec, depth, chroma) => {
+            return Err(unsupported(format!("it does not write {codec:?} {depth:?} {chroma:?}")));
+        }
     };
     let params = EncoderParams {
         width: mode.width,

@@ -55,17 +55,17 @@ impl AudioStream {
         let packetizer = AudioPacketizer::new(AudioConfig {
             packet_duration: WireDuration::from_millis(params.packet_duration_ms)
                 .ok_or_else(|| anyhow::anyhow!("the protocol has no packets of {} ms", params.packet_duration_ms))?,
-            encryption: params.encrypted.then(|| AudioEncryption {
-                key: CbcKey::new(&spec.key.0),
-                key_id: spec.key_id.cast_signed(),
-            }),
+            encryption: params
+                .encrypted
+                .then(|| AudioEncryption { key: CbcKey::new(&spec.key.0), key_id: spec.key_id.cast_signed() }),
             fec: AudioFec::On,
         });
         mark(&socket, Traffic::Audio, params.dscp);
         socket.set_nonblocking(true)?;
         let stop = Arc::new(AtomicBool::new(false));
         let (new_sockets, sockets) = mpsc::channel();
-        let thread = AudioThread { params, source, socket, sockets, encoder, packetizer, stats, stop: Arc::clone(&stop) };
+        let thread =
+            AudioThread { params, source, socket, sockets, encoder, packetizer, stats, stop: Arc::clone(&stop) };
         let thread = std::thread::Builder::new().name("audio".into()).spawn(move || thread.run())?;
         Ok(Self { stop, new_sockets, thread: Some(thread) })
     }
