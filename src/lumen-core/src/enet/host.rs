@@ -132,7 +132,8 @@ pub struct PeerStatistics {
     pub round_trip: Duration,
     /// Smoothed deviation of the round trip time, whole milliseconds.
     pub round_trip_variance: Duration,
-    /// Share of reliable transmissions that were not acknowledged in time, smoothed, 0.0..=1.0.
+    /// Share of reliable transmissions that were not acknowledged in time, smoothed over some 32 of them,
+    /// 0.0..=1.0. Counts losses in either direction.
     pub loss: f32,
     /// Reliable transmissions so far, repetitions included.
     pub transmissions: u64,

@@ -258,9 +258,7 @@ impl Outbound {
         self.held_bytes -= found.cost();
         self.silent_since = None;
         self.last_acknowledged = now;
-        if found.attempts == 1 {
-            self.loss -= self.loss * LOSS_WEIGHT;
-        }
+        self.loss -= self.loss * LOSS_WEIGHT;
         // An echo from before the first transmission, or from the future, measures nothing.
         let sample = u64::from(clock(now).wrapping_sub(sent_time));
         if sample <= now.as_millis().saturating_sub(found.first_sent.as_millis()) {
@@ -391,11 +389,11 @@ impl Outbound {
 
     /// Moves what was not acknowledged in time to the front of the queue.
     pub fn expire(&mut self, now: Timestamp) -> Pulse {
-        let mut expired = Vec::new();
-        let mut waiting = VecDeque::with_capacity(self.in_flight.len());
-        for outgoing in self.in_flight.drain(..) {
-            if outgoing.deadline() <= now { expired.push(outgoing) } else { waiting.push_back(outgoing) }
+        if self.deadline().is_none_or(|deadline| deadline > now) {
+            return Pulse::Alive;
         }
+        let (expired, waiting): (VecDeque<_>, _) =
+            self.in_flight.drain(..).partition(|outgoing| outgoing.deadline() <= now);
         self.in_flight = waiting;
         let mut pulse = Pulse::Alive;
         for outgoing in expired.into_iter().rev() {

@@ -7,7 +7,7 @@ use super::handshake::{Agreement, MAX_WINDOW, NO_SESSION, Sessions, Terms, hands
 use super::inbound::{Inbound, Receipt};
 use super::outbound::{Outbound, Pulse, Purpose};
 use super::throttle::Throttle;
-use super::wire::{Body, Command, Datagram, Handshake, Header, PEER_CHANNEL};
+use super::wire::{Body, Command, Datagram, Handshake, Header, NO_SLOT, PEER_CHANNEL};
 use super::{
     Delivery, DisconnectCause, DropReason, Event, HostConfig, Marking, PeerAddress, PeerId, PeerStatistics, SendError,
 };
@@ -320,7 +320,7 @@ impl Peer {
             Ok(terms)
                 if grant.connect_id == self.connect_id
                     && grant.throttle == self.outbound.throttle.settings()
-                    && grant.slot < super::wire::NO_SLOT =>
+                    && grant.slot < NO_SLOT =>
             {
                 terms
             }
