@@ -155,7 +155,10 @@ fn every_depth_and_chroma_that_the_probe_reports_comes_back() {
     let has = |codec, depth, chroma| found.iter().any(|e| (e.codec, e.depth, e.chroma) == (codec, depth, chroma));
     assert!(has(Codec::H264, BitDepth::Eight, Chroma::Yuv420));
     assert!(has(Codec::Hevc, BitDepth::Ten, Chroma::Yuv420), "x265 with 10 bits is needed; scripts/test installs it");
-    assert!(has(Codec::Av1, BitDepth::Ten, Chroma::Yuv420), "an AV1 encoder with 10 bits is needed; scripts/test installs it");
+    assert!(
+        has(Codec::Av1, BitDepth::Ten, Chroma::Yuv420),
+        "an AV1 encoder with 10 bits is needed; scripts/test installs it"
+    );
     assert!(!has(Codec::H264, BitDepth::Ten, Chroma::Yuv420), "clients know no H.264 of 10 bits");
     for info in found {
         let config = EncoderConfig { codec: info.codec, depth: info.depth, chroma: info.chroma, ..config(info.name) };
@@ -215,8 +218,8 @@ fn key_frames_come_when_asked_for_and_only_then() {
 
 #[test]
 fn slices_are_as_many_as_asked_for() {
-    for name in [EncoderName::OpenH264, EncoderName::X264, EncoderName::X265] {
-        for slices in [1, 2, 4] {
+    for name in [EncoderName::OpenH264, EncoderName::X264] {
+        for slices in [1, 2, 3, 4] {
             let config = EncoderConfig { slices, ..config(name) };
             let (mut encoder, mut decoder) = (open_named(name, &config), decoder(name, &config));
             for number in 0..6 {
@@ -283,16 +286,8 @@ fn no_picture_is_larger_than_allowed() {
 }
 
 /// The colours of the bars: blue, green, red.
-const BARS: [[u8; 3]; 8] = [
-    [255, 255, 255],
-    [0, 255, 255],
-    [255, 255, 0],
-    [0, 255, 0],
-    [255, 0, 255],
-    [0, 0, 255],
-    [255, 0, 0],
-    [16, 16, 16],
-];
+const BARS: [[u8; 3]; 8] =
+    [[255, 255, 255], [0, 255, 255], [255, 255, 0], [0, 255, 0], [255, 0, 255], [0, 0, 255], [255, 0, 0], [16, 16, 16]];
 
 /// The inverse of the matrix: blue, green, red of a decoded sample.
 fn to_rgb(sample: [u16; 3], config: &EncoderConfig) -> [f64; 3] {
@@ -316,8 +311,9 @@ fn to_rgb(sample: [u16; 3], config: &EncoderConfig) -> [f64; 3] {
 #[test]
 fn colours_come_back_in_every_matrix_and_range() {
     for name in all() {
-        for (matrix, range) in
-            [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020].into_iter().flat_map(|m| [(m, Range::Limited), (m, Range::Full)])
+        for (matrix, range) in [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020]
+            .into_iter()
+            .flat_map(|m| [(m, Range::Limited), (m, Range::Full)])
         {
             let depth = if matrix == Matrix::Bt2020 && config(name).codec != Codec::H264 {
                 BitDepth::Ten
