@@ -260,14 +260,10 @@ mod tests {
         let (width, height) = (image.width as usize, image.height as usize);
         let mut worst = 0.0f64;
         for (matrix, range) in MATRICES.into_iter().flat_map(|matrix| RANGES.map(|range| (matrix, range))) {
-            let mut buffers: Vec<Vec<u8>> = Vec::new();
-            let mut strides = [0; 3];
-            for plane in 0..3 {
-                let (line, lines) = format.plane_size(plane, width, height);
-                strides[plane] = line + 32;
-                buffers.push(vec![0; strides[plane] * lines]);
-            }
-            let [y, u, v] = &mut buffers[..] else { unreachable!() };
+            let layout = [0, 1, 2].map(|plane| format.plane_size(plane, width, height));
+            let strides = layout.map(|(line, _)| line + 32);
+            let mut buffers = layout.map(|(line, lines)| vec![0; (line + 32) * lines]);
+            let [y, u, v] = &mut buffers;
             convert(&image, format, matrix, range, PlanesMut { planes: [y, u, v], strides }).unwrap();
             for component in 0..3 {
                 let half = component > 0 && !matches!(format, PixelFormat::Yuv444 | PixelFormat::Yuv444P10);
