@@ -9,6 +9,7 @@ use std::time::Duration;
 use lumen_core::gamestream::{control::HostMessage, input::InputEvent, video::FrameIndex};
 use serde::{Deserialize, Serialize};
 
+use crate::config::Pacing;
 use crate::encode::{EncoderConfig, EncoderPreference};
 use crate::frame::Mode;
 use crate::net::sockets::Dscp;
@@ -16,6 +17,14 @@ use crate::net::sockets::Dscp;
 /// Names a session for as long as its application runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SessionId(pub u64);
+
+impl SessionId {
+    /// A short form for pictures; two sessions of a host rarely share it.
+    pub fn mark(self) -> u16 {
+        let [a, b, c, d, ..] = self.0.to_le_bytes();
+        u16::from_le_bytes([a ^ c, b ^ d])
+    }
+}
 
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,6 +95,8 @@ pub struct VideoParams {
     pub min_parity: u8,
     /// Packets are sealed.
     pub encrypted: bool,
+    /// How a frame's packets are spread over time.
+    pub pacing: Pacing,
     /// Packets are marked.
     pub dscp: Dscp,
 }
@@ -124,6 +135,8 @@ pub struct StreamSpec {
     pub key: StreamKey,
     /// `rikeyid` of the launch: start of the audio IV.
     pub key_id: u32,
+    /// Sending threads ask for a real-time class.
+    pub realtime: bool,
 }
 
 /// Daemon to worker.

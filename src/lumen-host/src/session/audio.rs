@@ -7,12 +7,15 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use lumen_core::gamestream::audio::{AudioEncryption, AudioPacketizer, AudioPacketizerConfig};
+use lumen_core::crypto::CbcKey;
+use lumen_core::gamestream::audio::{
+    AudioConfig, AudioEncryption, AudioFec, AudioPacketizer, PacketDuration as WireDuration,
+};
 use lumen_opus::{Encoder, EncoderConfig, Layout, PacketDuration};
 
 use crate::audio::AudioSource;
 use crate::link::{AudioParams, StreamSpec};
-use crate::net::pacer::Sleeper;
+use crate::net::pacer::{Class, Sleeper};
 use crate::net::sockets::{Traffic, mark};
 
 use super::stats::StreamStats;
@@ -49,15 +52,29 @@ impl AudioStream {
             duration,
             complexity: params.complexity,
         })?;
-        let encryption =
-            params.encrypted.then(|| AudioEncryption { key: spec.key.0, key_id: spec.key_id });
-        let packetizer =
-            AudioPacketizer::new(AudioPacketizerConfig { packet_duration_ms: params.packet_duration_ms, encryption });
+        let packetizer = AudioPacketizer::new(AudioConfig {
+            packet_duration: WireDuration::from_millis(params.packet_duration_ms)
+                .ok_or_else(|| anyhow::anyhow!("the protocol has no packets of {} ms", params.packet_duration_ms))?,
+            encryption: params
+                .encrypted
+                .then(|| AudioEncryption { key: CbcKey::new(&spec.key.0), key_id: spec.key_id.cast_signed() }),
+            fec: AudioFec::On,
+        });
         mark(&socket, Traffic::Audio, params.dscp);
         socket.set_nonblocking(true)?;
         let stop = Arc::new(AtomicBool::new(false));
         let (new_sockets, sockets) = mpsc::channel();
-        let thread = AudioThread { params, source, socket, sockets, encoder, packetizer, stats, stop: Arc::clone(&stop) };
+        let thread = AudioThread {
+            class: Class::wanted(spec.realtime),
+            params,
+            source,
+            socket,
+            sockets,
+            encoder,
+            packetizer,
+            stats,
+            stop: Arc::clone(&stop),
+        };
         let thread = std::thread::Builder::new().name("audio".into()).spawn(move || thread.run())?;
         Ok(Self { stop, new_sockets, thread: Some(thread) })
     }
@@ -78,6 +95,7 @@ impl Drop for AudioStream {
 }
 
 struct AudioThread {
+    class: Class,
     params: AudioParams,
     source: Box<dyn AudioSource>,
     socket: UdpSocket,
@@ -90,7 +108,7 @@ struct AudioThread {
 
 impl AudioThread {
     fn run(mut self) {
-        let sleeper = Sleeper::for_this_thread();
+        let sleeper = Sleeper::for_this_thread(self.class);
         let step = Duration::from_millis(self.params.packet_duration_ms.into());
         let mut samples = vec![0.0; self.encoder.packet_samples()];
         let mut tick = Instant::now();
@@ -103,13 +121,16 @@ impl AudioThread {
             }
             self.source.read(tick, &mut samples);
             match self.encoder.encode(&samples) {
-                Ok(packet) => {
-                    for datagram in self.packetizer.push(packet) {
-                        // A datagram that does not leave is lost, as any may be.
-                        let _ = self.socket.send(datagram);
+                Ok(packet) => match self.packetizer.push(packet) {
+                    Ok(datagrams) => {
+                        for datagram in datagrams.iter() {
+                            // A datagram that does not leave is lost, as any may be.
+                            let _ = self.socket.send(datagram);
+                        }
+                        self.stats.update(|s| s.audio_packets += 1);
                     }
-                    self.stats.update(|s| s.audio_packets += 1);
-                }
+                    Err(error) => tracing::warn!(%error, "a packet of sound was not sent"),
+                },
                 Err(error) => tracing::warn!(%error, "a packet of sound was not encoded"),
             }
             tick += step;
