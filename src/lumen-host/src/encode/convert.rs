@@ -238,7 +238,14 @@ mod tests {
     }
 
     /// What the document's formulas give for the mean of the pixels of a block, rounded.
-    fn reference(image: &CpuImage, x: usize, y: usize, size: usize, component: usize, setup: (Matrix, Range, u32)) -> f64 {
+    fn reference(
+        image: &CpuImage,
+        x: usize,
+        y: usize,
+        size: usize,
+        component: usize,
+        setup: (Matrix, Range, u32),
+    ) -> f64 {
         let (rows, offsets) = coefficients(setup.0, setup.1, setup.2);
         let mut sum = 0.0;
         for (dx, dy) in (0..size * size).map(|i| (i % size, i / size)) {
@@ -253,22 +260,21 @@ mod tests {
         let (width, height) = (image.width as usize, image.height as usize);
         let mut worst = 0.0f64;
         for (matrix, range) in MATRICES.into_iter().flat_map(|matrix| RANGES.map(|range| (matrix, range))) {
-            let mut buffers: Vec<Vec<u8>> = Vec::new();
-            let mut strides = [0; 3];
-            for plane in 0..3 {
-                let (line, lines) = format.plane_size(plane, width, height);
-                strides[plane] = line + 32;
-                buffers.push(vec![0; strides[plane] * lines]);
-            }
-            let [y, u, v] = &mut buffers[..] else { unreachable!() };
+            let layout = [0, 1, 2].map(|plane| format.plane_size(plane, width, height));
+            let strides = layout.map(|(line, _)| line + 32);
+            let mut buffers = layout.map(|(line, lines)| vec![0; (line + 32) * lines]);
+            let [y, u, v] = &mut buffers;
             convert(&image, format, matrix, range, PlanesMut { planes: [y, u, v], strides }).unwrap();
             for component in 0..3 {
                 let half = component > 0 && !matches!(format, PixelFormat::Yuv444 | PixelFormat::Yuv444P10);
                 let size = if half { 2 } else { 1 };
                 for y in 0..height / size {
                     for x in 0..width / size {
-                        let (plane, x_sample) =
-                            if format == PixelFormat::Nv12 && half { (1, x * 2 + component - 1) } else { (component, x) };
+                        let (plane, x_sample) = if format == PixelFormat::Nv12 && half {
+                            (1, x * 2 + component - 1)
+                        } else {
+                            (component, x)
+                        };
                         let bytes = &buffers[plane][y * strides[plane]..];
                         let got = if format.bits() == 10 {
                             f64::from(u16::from_le_bytes([bytes[x_sample * 2], bytes[x_sample * 2 + 1]]))
