@@ -130,13 +130,17 @@ impl Coefficients {
         }
     }
 
-    /// One component of a sum of `1 << shift` pixels.
-    #[inline]
-    fn component(&self, row: usize, [blue, green, red]: [i32; 3], shift: u32) -> u16 {
+    /// One component of each of [`LANES`] sums of `1 << shift` pixels.
+    #[inline(always)]
+    fn component(&self, row: usize, sums: &[[i32; LANES]; 3], shift: u32) -> [u16; LANES] {
         let [b, g, r] = self.rows[row];
-        let half = 1 << (FRACTION + shift - 1);
-        let value = (blue * b + green * g + red * r + (self.offsets[row] << shift) + half) >> (FRACTION + shift);
-        value.clamp(0, self.max) as u16
+        let offset = (self.offsets[row] << shift) + (1 << (FRACTION + shift - 1));
+        let mut samples = [0; LANES];
+        for (lane, sample) in samples.iter_mut().enumerate() {
+            let value = sums[0][lane] * b + sums[1][lane] * g + sums[2][lane] * r + offset;
+            *sample = (value >> (FRACTION + shift)).clamp(0, self.max) as u16;
+        }
+        samples
     }
 }
 
@@ -165,52 +169,86 @@ fn coefficients(matrix: Matrix, range: Range, bits: u32) -> ([[f64; 3]; 3], [f64
     )
 }
 
+/// Samples that are computed at once, so that the compiler can use vectors.
+const LANES: usize = 16;
+
 fn ten_bits(image: &CpuImage, format: PixelFormat, matrix: &Coefficients, planes: PlanesMut<'_>) {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has AVX2, as was just asked.
+        return unsafe { ten_bits_avx2(image, format, matrix, planes) };
+    }
+    ten_bits_anywhere(image, format, matrix, planes);
+}
+
+/// The same loop, compiled for AVX2.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn ten_bits_avx2(image: &CpuImage, format: PixelFormat, matrix: &Coefficients, planes: PlanesMut<'_>) {
+    ten_bits_anywhere(image, format, matrix, planes);
+}
+
+#[inline(always)]
+fn ten_bits_anywhere(image: &CpuImage, format: PixelFormat, matrix: &Coefficients, planes: PlanesMut<'_>) {
     let width = image.width as usize;
-    let lines = |y: usize| &image.data[y * image.stride..][..width * 4];
+    let line = |y: usize| &image.data[y * image.stride..][..width * 4];
     let PlanesMut { planes: [luma, cb, cr], strides } = planes;
     for (y, target) in luma.chunks_mut(strides[0]).enumerate() {
-        for (pixel, sample) in pixels(lines(y)).zip(target.chunks_exact_mut(2)) {
-            sample.copy_from_slice(&matrix.component(0, pixel, 0).to_le_bytes());
-        }
+        fill(target, width, |x| matrix.component(0, &gather::<4>(line(y), None, x), 0));
     }
     let last = image.height as usize - 1;
     for (row, plane, stride) in [(1, cb, strides[1]), (2, cr, strides[2])] {
         for (y, target) in plane.chunks_mut(stride).enumerate() {
-            let target = target.chunks_exact_mut(2);
             if format == PixelFormat::Yuv444P10 {
-                for (pixel, sample) in pixels(lines(y)).zip(target) {
-                    sample.copy_from_slice(&matrix.component(row, pixel, 0).to_le_bytes());
-                }
+                fill(target, width, |x| matrix.component(row, &gather::<4>(line(y), None, x), 0));
             } else {
-                let (above, below) = (lines(2 * y), lines((2 * y + 1).min(last)));
-                for ((above, below), sample) in above.chunks(8).zip(below.chunks(8)).zip(target) {
-                    let sum = add(pair(above), pair(below));
-                    sample.copy_from_slice(&matrix.component(row, sum, 2).to_le_bytes());
-                }
+                let (above, below) = (line(2 * y), line((2 * y + 1).min(last)));
+                fill(target, width.div_ceil(2), |x| matrix.component(row, &gather::<8>(above, Some(below), x), 2));
             }
         }
     }
 }
 
-fn pixels(line: &[u8]) -> impl Iterator<Item = [i32; 3]> + '_ {
-    line.chunks_exact(4).map(pixel)
+/// Writes `count` samples, computed [`LANES`] at a time from the one given on.
+#[inline(always)]
+fn fill(target: &mut [u8], count: usize, samples: impl Fn(usize) -> [u16; LANES]) {
+    for (group, target) in target[..count * 2].chunks_mut(LANES * 2).enumerate() {
+        let samples = samples(group * LANES);
+        for (bytes, sample) in target.chunks_exact_mut(2).zip(samples) {
+            bytes.copy_from_slice(&sample.to_le_bytes());
+        }
+    }
 }
 
-#[inline]
-fn pixel(bytes: &[u8]) -> [i32; 3] {
-    [i32::from(bytes[0]), i32::from(bytes[1]), i32::from(bytes[2])]
-}
-
-/// The sum of two pixels; the last of an odd line counts twice.
-#[inline]
-fn pair(bytes: &[u8]) -> [i32; 3] {
-    add(pixel(bytes), pixel(if bytes.len() == 8 { &bytes[4..] } else { bytes }))
-}
-
-#[inline]
-fn add(a: [i32; 3], b: [i32; 3]) -> [i32; 3] {
-    [a[0] + b[0], a[1] + b[1], a[2] + b[2]]
+/// Blue, green and red of the pixels from `first` on; `STEP` of 8 bytes adds two neighbours and two lines up. Beyond
+/// the end of a line its last pixel is repeated.
+#[inline(always)]
+fn gather<const STEP: usize>(above: &[u8], below: Option<&[u8]>, first: usize) -> [[i32; LANES]; 3] {
+    let mut sums = [[0; LANES]; 3];
+    for line in [Some(above), below].into_iter().flatten() {
+        let bytes = &line[first * STEP..];
+        if let Some(bytes) = bytes.get(..LANES * STEP) {
+            for (lane, bytes) in bytes.chunks_exact(STEP).enumerate() {
+                for (component, sum) in sums.iter_mut().enumerate() {
+                    sum[lane] += i32::from(bytes[component]);
+                    if STEP == 8 {
+                        sum[lane] += i32::from(bytes[4 + component]);
+                    }
+                }
+            }
+        } else {
+            let pixels = bytes.len() / 4;
+            for lane in 0..LANES {
+                for i in 0..STEP / 4 {
+                    let pixel = (lane * STEP / 4 + i).min(pixels - 1) * 4;
+                    for (component, sum) in sums.iter_mut().enumerate() {
+                        sum[lane] += i32::from(bytes[pixel + component]);
+                    }
+                }
+            }
+        }
+    }
+    sums
 }
 
 #[cfg(test)]
