@@ -10,4 +10,5 @@ pub mod enet;
 pub mod entropy;
 pub mod fec;
 pub mod gamestream;
+pub mod strip;
 pub mod time;

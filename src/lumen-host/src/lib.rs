@@ -18,5 +18,6 @@ pub mod gamestream;
 pub mod input;
 pub mod link;
 pub mod net;
+pub mod notify;
 pub mod session;
 pub mod store;

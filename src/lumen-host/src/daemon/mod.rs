@@ -1,1 +1,20 @@
-//! daemon.
+//! The daemon: everything that clients talk to, and the workers that do the work. It never touches a codec, a
+//! display or a GPU.
+
+mod engine;
+mod launch;
+mod negotiate;
+mod run;
+mod worker;
+
+pub use engine::{Engine, EngineConfig};
+pub(crate) use negotiate::packetizer_config;
+pub use run::run;
+
+/// Fills `buffer` with bytes that nobody can guess. The one source of randomness of the host.
+///
+/// # Panics
+/// If the system has no randomness: nothing that the daemon does would be safe.
+pub fn random(buffer: &mut [u8]) {
+    openssl::rand::rand_bytes(buffer).expect("the system's random number generator works");
+}

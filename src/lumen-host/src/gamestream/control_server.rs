@@ -1,1 +1,376 @@
-//! control_server.
+//! The control channel of every client: one UDP port, one native thread, ENet and its encryption from lumen-core.
+//! It turns datagrams into session commands and feedback into datagrams; what they mean is the engine's business.
+
+use std::collections::HashMap;
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use lumen_core::enet::{self, Delivery, Event, PeerAddress, PeerId};
+use lumen_core::gamestream::control::{
+    ClientMessage, ControlCipher, EnvelopeMode, Framing, HostMessage, MessageError, OpenError, Side, Termination,
+};
+use lumen_core::time::Timestamp;
+use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::link::StreamKey;
+use crate::net::sockets::{Dscp, Traffic, mark};
+
+/// Names one connection of a client: a launch of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LaunchId(pub u64);
+
+/// What the engine grants to a control connection.
+#[derive(Debug, Clone)]
+pub struct ControlGrant {
+    /// The launch that it belongs to.
+    pub launch: LaunchId,
+    /// Its key.
+    pub key: StreamKey,
+    /// How nonces are made.
+    pub mode: EnvelopeMode,
+}
+
+/// The engine, as the control channel sees it. Called from the control thread; must not block.
+pub trait ControlEngine: Send + Sync + 'static {
+    /// A client connected with this connect data from this address. `None` turns it away.
+    fn control_connected(&self, connect_data: u32, client: SocketAddr, local: Option<IpAddr>) -> Option<ControlGrant>;
+
+    /// Anything authentic arrived from the client of `launch`.
+    fn control_alive(&self, launch: LaunchId);
+
+    /// A message arrived.
+    fn control_message(&self, launch: LaunchId, message: ClientMessage);
+
+    /// The client of `launch` left, or was lost.
+    fn control_gone(&self, launch: LaunchId);
+}
+
+/// What the engine asks of the control channel.
+#[derive(Debug)]
+enum Command {
+    Send(LaunchId, HostMessage),
+    End(LaunchId, Option<Termination>),
+    Shutdown,
+}
+
+/// Sends commands to the control thread. Cheap to clone.
+#[derive(Debug)]
+pub struct ControlHandle {
+    commands: Sender<Command>,
+    waker: UnixStream,
+}
+
+impl Clone for ControlHandle {
+    fn clone(&self) -> Self {
+        Self {
+            commands: self.commands.clone(),
+            waker: self.waker.try_clone().expect("a descriptor of our own can be duplicated"),
+        }
+    }
+}
+
+impl ControlHandle {
+    /// Sends a message to the client of `launch`, reliably.
+    pub fn send(&self, launch: LaunchId, message: HostMessage) {
+        self.command(Command::Send(launch, message));
+    }
+
+    /// Ends the connection of `launch`: with a reason that the client understands, or just ends it.
+    pub fn end(&self, launch: LaunchId, reason: Option<Termination>) {
+        self.command(Command::End(launch, reason));
+    }
+
+    /// Ends every connection with the reason "closed" and then the thread.
+    pub fn shutdown(&self) {
+        self.command(Command::Shutdown);
+    }
+
+    fn command(&self, command: Command) {
+        if self.commands.send(command).is_ok() {
+            use std::io::Write;
+            // A full pipe means that a wake-up is already under way.
+            let _ = (&self.waker).write(&[0]);
+        }
+    }
+}
+
+/// Starts the control thread on `socket`.
+///
+/// # Errors
+/// If the socket cannot be prepared or the thread not be started.
+pub fn start(
+    socket: UdpSocket,
+    dscp: Dscp,
+    peers: usize,
+    engine: std::sync::Arc<dyn ControlEngine>,
+) -> io::Result<(ControlHandle, JoinHandle<()>)> {
+    let (waker, wakened) = UnixStream::pair()?;
+    waker.set_nonblocking(true)?;
+    wakened.set_nonblocking(true)?;
+    let (commands, receiver) = mpsc::channel();
+    mark(&socket, Traffic::Control, dscp);
+    let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+    let defaults = enet::HostConfig::host();
+    let config = enet::HostConfig {
+        peer_limit: u16::try_from(peers).unwrap_or(u16::MAX),
+        // A whole household behind one address may connect at the same moment.
+        limits: enet::Limits { half_open: 32, half_open_per_address: 16, ..defaults.limits },
+        ..defaults
+    };
+    let entropy = |buffer: &mut [u8]| crate::daemon::random(buffer);
+    let server = ControlServer {
+        socket,
+        state,
+        wakened,
+        commands: receiver,
+        host: enet::Host::new(config, entropy),
+        peers: HashMap::new(),
+        by_launch: HashMap::new(),
+        engine,
+        epoch: Instant::now(),
+        stopping: None,
+    };
+    let thread = std::thread::Builder::new().name("control".into()).spawn(move || server.run())?;
+    Ok((ControlHandle { commands, waker }, thread))
+}
+
+/// Longest wait for the clients to hear that the host shuts down.
+const FAREWELL: Duration = Duration::from_millis(1000);
+/// Larger than any datagram that ENet makes here.
+const MAX_DATAGRAM: usize = 4096;
+
+struct ControlServer {
+    socket: UdpSocket,
+    state: UdpSocketState,
+    wakened: UnixStream,
+    commands: Receiver<Command>,
+    host: enet::Host,
+    peers: HashMap<PeerId, Peer>,
+    by_launch: HashMap<LaunchId, PeerId>,
+    engine: std::sync::Arc<dyn ControlEngine>,
+    epoch: Instant,
+    stopping: Option<Instant>,
+}
+
+struct Peer {
+    launch: LaunchId,
+    cipher: ControlCipher,
+    span: tracing::Span,
+}
+
+impl ControlServer {
+    fn run(mut self) {
+        loop {
+            self.drain();
+            if self.stopping.is_some_and(|deadline| self.peers.is_empty() || Instant::now() >= deadline) {
+                return;
+            }
+            self.wait();
+            self.receive();
+            while let Ok(command) = self.commands.try_recv() {
+                self.obey(command);
+            }
+            let now = self.now();
+            if self.host.timeout().is_some_and(|deadline| deadline <= now) {
+                self.host.handle_timeout(now);
+            }
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// Handles what the host has to say, and sends what it has to send, until it has nothing more.
+    fn drain(&mut self) {
+        loop {
+            let now = self.now();
+            while let Some(transmit) = self.host.poll_transmit(now) {
+                // A datagram that does not leave counts as lost.
+                let _ = self.state.try_send(
+                    UdpSockRef::from(&self.socket),
+                    &Transmit {
+                        destination: self.wire_address(transmit.to.remote()),
+                        ecn: None,
+                        contents: &transmit.bytes,
+                        segment_size: None,
+                        src_ip: transmit.to.local().map(|ip| self.wire_ip(ip)),
+                    },
+                );
+            }
+            let Some(event) = self.host.poll_event() else { return };
+            self.handle(event);
+        }
+    }
+
+    fn wait(&mut self) {
+        let timeout = self.host.timeout().map_or(Duration::from_millis(250), |deadline| {
+            deadline.saturating_since(self.now()).min(Duration::from_millis(250))
+        });
+        let socket = self.socket.as_fd();
+        let wakened = self.wakened.as_fd();
+        let mut fds =
+            [PollFd::from_borrowed_fd(socket, PollFlags::IN), PollFd::from_borrowed_fd(wakened, PollFlags::IN)];
+        let timeout = Timespec::try_from(timeout).unwrap_or(Timespec { tv_sec: 0, tv_nsec: 0 });
+        let _ = poll(&mut fds, Some(&timeout));
+        if fds[1].revents().contains(PollFlags::IN) {
+            use std::io::Read;
+            let mut sink = [0; 64];
+            while matches!((&self.wakened).read(&mut sink), Ok(n) if n > 0) {}
+        }
+    }
+
+    fn receive(&mut self) {
+        let mut buffer = [0; MAX_DATAGRAM];
+        // Bounded, so that a flood does not starve what is due.
+        for _ in 0..64 {
+            let mut meta = [RecvMeta::default()];
+            let received =
+                self.state.recv(UdpSockRef::from(&self.socket), &mut [IoSliceMut::new(&mut buffer)], &mut meta);
+            match received {
+                Ok(0) => return,
+                Ok(_) => {
+                    let from = match meta[0].dst_ip {
+                        Some(local) => PeerAddress::with_local(meta[0].addr, local),
+                        None => PeerAddress::new(meta[0].addr),
+                    };
+                    let now = self.now();
+                    for datagram in buffer[..meta[0].len].chunks(meta[0].stride.max(1)) {
+                        if let Err(reason) = self.host.receive(from, datagram, now) {
+                            tracing::trace!(%reason, from = %from.remote(), "control datagram ignored");
+                        }
+                        self.drain();
+                    }
+                }
+                // Nothing more, or an ICMP error of some peer: its timeout tells.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Connected { peer, data } => self.connected(peer, data),
+            Event::Message { peer, bytes, .. } => self.message(peer, bytes),
+            Event::Disconnected { peer, .. } => self.forget(peer),
+            Event::ForeignAddress { peer, address, bytes, .. } => {
+                let Some(known) = self.peers.get_mut(&peer) else { return };
+                if known.cipher.authenticates(&bytes) {
+                    tracing::info!(parent: &known.span, to = %address.remote(), "the client's address changed");
+                    let _ = self.host.migrate(peer, address);
+                }
+            }
+        }
+    }
+
+    fn connected(&mut self, peer: PeerId, data: u32) {
+        let Some(address) = self.host.address(peer) else { return };
+        let Some(grant) = self.engine.control_connected(data, address.remote(), address.local()) else {
+            tracing::info!(from = %address.remote(), "control connection of nobody's session refused");
+            self.host.disconnect_now(peer, 0);
+            return;
+        };
+        if let Some(old) = self.by_launch.insert(grant.launch, peer) {
+            self.peers.remove(&old);
+            self.host.disconnect_now(old, 0);
+        }
+        let span = tracing::info_span!("control", launch = grant.launch.0, client = %address.remote());
+        tracing::debug!(parent: &span, "connected");
+        let cipher = ControlCipher::new(&grant.key.0, grant.mode, Side::Host);
+        self.peers.insert(peer, Peer { launch: grant.launch, cipher, span });
+    }
+
+    fn message(&mut self, peer: PeerId, mut bytes: Vec<u8>) {
+        let Some(known) = self.peers.get_mut(&peer) else { return };
+        let launch = known.launch;
+        let message = match known.cipher.open(&mut bytes) {
+            Ok(opened) => {
+                self.engine.control_alive(launch);
+                ClientMessage::parse(opened.message).map_err(OpenError::Message)
+            }
+            Err(error) => Err(error),
+        };
+        match message {
+            Ok(message) => self.engine.control_message(launch, message),
+            Err(OpenError::Message(MessageError::UnknownType(kind))) => {
+                tracing::debug!(parent: &known.span, kind = format_args!("{kind:#06x}"), "unknown message ignored");
+            }
+            Err(error) => {
+                tracing::debug!(parent: &known.span, %error, "control message ignored");
+                if known.cipher.has_failed_too_often() {
+                    tracing::warn!(parent: &known.span, "the client uses another key; ending its stream");
+                    self.host.disconnect_now(peer, 0);
+                    self.forget(peer);
+                }
+            }
+        }
+    }
+
+    fn forget(&mut self, peer: PeerId) {
+        let Some(known) = self.peers.remove(&peer) else { return };
+        if self.by_launch.get(&known.launch) == Some(&peer) {
+            self.by_launch.remove(&known.launch);
+            self.engine.control_gone(known.launch);
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Send(launch, message) => self.send(launch, &message),
+            Command::End(launch, reason) => self.end(launch, reason),
+            Command::Shutdown => {
+                for launch in self.by_launch.keys().copied().collect::<Vec<_>>() {
+                    self.end(launch, Some(Termination::Closed));
+                }
+                self.stopping = Some(Instant::now() + FAREWELL);
+            }
+        }
+        self.drain();
+    }
+
+    fn send(&mut self, launch: LaunchId, message: &HostMessage) {
+        let Some(&peer) = self.by_launch.get(&launch) else { return };
+        let Some(known) = self.peers.get_mut(&peer) else { return };
+        match known.cipher.seal(&message.to_bytes(Framing::V2)) {
+            Ok(packet) => {
+                if let Err(error) = self.host.send(peer, 0, &packet, Delivery::Reliable) {
+                    tracing::debug!(parent: &known.span, %error, "message to the client dropped");
+                }
+            }
+            Err(error) => {
+                tracing::error!(parent: &known.span, %error, "ending the stream");
+                self.host.disconnect_now(peer, 0);
+                self.forget(peer);
+            }
+        }
+    }
+
+    /// Tells the client why, waits until it knows, and lets go.
+    fn end(&mut self, launch: LaunchId, reason: Option<Termination>) {
+        let Some(&peer) = self.by_launch.get(&launch) else { return };
+        if let Some(reason) = reason {
+            self.send(launch, &HostMessage::Termination(reason));
+        }
+        self.host.disconnect_later(peer, 0);
+        // What it still sends is nobody's business any more; Disconnected removes the rest.
+        self.by_launch.remove(&launch);
+    }
+
+    fn wire_ip(&self, ip: IpAddr) -> IpAddr {
+        match (self.socket.local_addr(), ip) {
+            (Ok(SocketAddr::V6(_)), IpAddr::V4(v4)) => v4.to_ipv6_mapped().into(),
+            _ => ip,
+        }
+    }
+
+    fn wire_address(&self, address: SocketAddr) -> SocketAddr {
+        SocketAddr::new(self.wire_ip(address.ip()), address.port())
+    }
+}

@@ -1,1 +1,6 @@
-//! net.
+//! Sockets of the host: dual-stack listeners, connected media sockets, batched sending, pacing, QoS marks.
+//! Nothing here knows what the packets mean.
+
+pub mod gso;
+pub mod pacer;
+pub mod sockets;

@@ -1,1 +1,281 @@
-//! session.
+//! The worker: one session, from the display to the socket. It owns everything below it, and answers to a daemon
+//! over a [`Link`]. It outlives its daemon: it streams on and waits to be taken back.
+
+mod audio;
+mod request;
+mod stats;
+mod video;
+
+use std::net::UdpSocket;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+
+use crate::display::{VirtualDisplay, testcard::Testcard};
+use crate::input::InputSink;
+use crate::link::{
+    DisplayKind, EndReason, FromWorker, Link, LinkError, Resumable, SessionSpec, SessionStats, StreamSpec, ToWorker,
+};
+
+use audio::AudioStream;
+use stats::StreamStats;
+use video::{VideoEvent, VideoStream};
+
+/// How often feedback of the display is looked for.
+const FEEDBACK_INTERVAL: Duration = Duration::from_millis(8);
+/// How often figures are reported.
+const STATS_INTERVAL: Duration = Duration::from_secs(1);
+/// How often a lost daemon is looked for.
+const REUNION_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Runs the worker role on the descriptor that the daemon passed, until the session ends.
+///
+/// # Errors
+/// If the daemon's first message is missing, or the session broke; the daemon is told first.
+pub fn run_worker(fd: OwnedFd) -> anyhow::Result<()> {
+    let link = Link::from(fd);
+    let Some((ToWorker::Session(spec), _)) =
+        link.receive(Some(Duration::from_secs(10))).context("waiting for the session's description")?
+    else {
+        anyhow::bail!("the daemon did not describe the session");
+    };
+    let span = tracing::info_span!("session", id = %spec.id, client = %spec.owner_name, app = %spec.app.title);
+    let _entered = span.enter();
+    let mut worker = Worker::new(*spec, link)?;
+    let reason = worker.run();
+    tracing::info!(%reason, "session ended");
+    worker.finish(reason.clone());
+    match reason {
+        EndReason::Failed(reason) => anyhow::bail!(reason),
+        _ => Ok(()),
+    }
+}
+
+struct Worker {
+    spec: SessionSpec,
+    link: Option<Link>,
+    display: Box<dyn VirtualDisplay>,
+    input: Box<dyn InputSink>,
+    stream: Option<Stream>,
+    video_events: (mpsc::Sender<VideoEvent>, mpsc::Receiver<VideoEvent>),
+    /// When the session lost its client or its daemon; it ends when both were away for too long.
+    alone_since: Option<Instant>,
+}
+
+/// One stream: prepared by the daemon, running once the client's addresses are known.
+struct Stream {
+    spec: StreamSpec,
+    stats: Arc<StreamStats>,
+    video: Option<VideoStream>,
+    audio: Option<AudioStream>,
+}
+
+impl Worker {
+    fn new(spec: SessionSpec, link: Link) -> anyhow::Result<Self> {
+        let mut display: Box<dyn VirtualDisplay> = match spec.app.display {
+            // The card shows a short mark of the session, so that its client can tell its own picture.
+            DisplayKind::Testcard => Box::new(Testcard::new(spec.mode, spec.id.mark(), &spec.owner_name)?),
+        };
+        let input = display.input();
+        Ok(Self {
+            spec,
+            link: Some(link),
+            display,
+            input,
+            stream: None,
+            video_events: mpsc::channel(),
+            alone_since: Some(Instant::now()),
+        })
+    }
+
+    fn run(&mut self) -> EndReason {
+        self.tell(&FromWorker::Ready);
+        let mut next_stats = Instant::now() + STATS_INTERVAL;
+        loop {
+            match self.step() {
+                Ok(()) => {}
+                Err(reason) => return reason,
+            }
+            if Instant::now() >= next_stats {
+                next_stats += STATS_INTERVAL;
+                self.report();
+            }
+            if self.alone_since.is_some_and(|since| since.elapsed() > self.spec.keep_alive) {
+                return EndReason::KeepAlive;
+            }
+        }
+    }
+
+    fn step(&mut self) -> Result<(), EndReason> {
+        match &self.link {
+            Some(link) => match link.receive(Some(FEEDBACK_INTERVAL)) {
+                Ok(Some((message, fds))) => self.handle(message, fds)?,
+                Ok(None) => {}
+                Err(LinkError::Malformed(error)) => tracing::warn!(%error, "a message of the daemon was ignored"),
+                Err(error) => {
+                    tracing::warn!(%error, "the daemon is gone; the stream goes on and waits for it");
+                    self.link = None;
+                    // Held keys would repeat for as long as the daemon is away.
+                    self.input.release_all();
+                }
+            },
+            None => {
+                std::thread::sleep(REUNION_INTERVAL);
+                self.reunite();
+            }
+        }
+        while let Some(feedback) = self.input.poll_feedback() {
+            self.tell(&FromWorker::Feedback(feedback));
+        }
+        if let Ok(event) = self.video_events.1.try_recv() {
+            return Err(EndReason::Failed(match event {
+                VideoEvent::DisplayGone(reason) => format!("the display ended: {reason}"),
+                VideoEvent::Failed(reason) => reason,
+            }));
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, message: ToWorker, mut fds: Vec<OwnedFd>) -> Result<(), EndReason> {
+        let socket = |fds: &mut Vec<OwnedFd>| fds.pop().map(UdpSocket::from);
+        match message {
+            ToWorker::Session(_) => tracing::warn!("the session was described twice"),
+            ToWorker::Stream(spec) => self.prepare(*spec)?,
+            ToWorker::VideoSocket(client) => {
+                if let Some(socket) = socket(&mut fds) {
+                    tracing::info!(%client, "video");
+                    self.start_video(socket)?;
+                }
+            }
+            ToWorker::AudioSocket(client) => {
+                if let Some(socket) = socket(&mut fds) {
+                    tracing::info!(%client, "audio");
+                    self.start_audio(socket)?;
+                }
+            }
+            ToWorker::Input(event) => self.input.handle(&event),
+            ToWorker::RequestIdr => self.with_video(|video| video.requests().idr()),
+            ToWorker::Invalidate { first, last } => {
+                self.with_video(|video| video.requests().invalidate(first, last));
+            }
+            ToWorker::Loss { sent, missing } => {
+                if let Some(stream) = &self.stream {
+                    stream.stats.update(|s| {
+                        s.reported_sent += u64::from(sent);
+                        s.reported_missing += u64::from(missing);
+                    });
+                }
+            }
+            ToWorker::Suspend => {
+                self.report();
+                self.stream = None;
+                self.input.release_all();
+                self.alone_since.get_or_insert_with(Instant::now);
+                tracing::info!(keep_alive = ?self.spec.keep_alive, "suspended");
+            }
+            ToWorker::Stop(reason) => return Err(reason),
+        }
+        Ok(())
+    }
+
+    /// A stream is about to begin: the display takes the client's mode now, so that the first picture is right.
+    fn prepare(&mut self, spec: StreamSpec) -> Result<(), EndReason> {
+        self.stream = None;
+        self.input.release_all();
+        let mode = spec.video.encoder.mode;
+        if self.display.mode() != mode {
+            self.display.set_mode(mode).map_err(|error| EndReason::Failed(error.to_string()))?;
+            self.input = self.display.input();
+        }
+        self.stream = Some(Stream { spec, stats: Arc::default(), video: None, audio: None });
+        self.alone_since = None;
+        Ok(())
+    }
+
+    fn start_video(&mut self, socket: UdpSocket) -> Result<(), EndReason> {
+        let Some(stream) = &mut self.stream else { return Ok(()) };
+        if let Some(video) = &stream.video {
+            video.replace_socket(socket);
+            return Ok(());
+        }
+        let capture = self.display.capture();
+        let (stats, events) = (Arc::clone(&stream.stats), self.video_events.0.clone());
+        let video = VideoStream::start(&stream.spec, self.spec.encoder, capture, socket, stats, events)
+            .map_err(|error| EndReason::Failed(format!("video cannot start: {error:#}")))?;
+        stream.video = Some(video);
+        Ok(())
+    }
+
+    fn start_audio(&mut self, socket: UdpSocket) -> Result<(), EndReason> {
+        let Some(stream) = &mut self.stream else { return Ok(()) };
+        if let Some(audio) = &stream.audio {
+            audio.replace_socket(socket);
+            return Ok(());
+        }
+        let source = self.display.audio(stream.spec.audio.channels);
+        // A stream without sound is better than none.
+        match AudioStream::start(&stream.spec, source, socket, Arc::clone(&stream.stats)) {
+            Ok(audio) => stream.audio = Some(audio),
+            Err(error) => tracing::error!(%error, "this stream has no sound"),
+        }
+        Ok(())
+    }
+
+    fn with_video(&self, act: impl FnOnce(&VideoStream)) {
+        if let Some(video) = self.stream.as_ref().and_then(|stream| stream.video.as_ref()) {
+            act(video);
+        }
+    }
+
+    fn report(&self) {
+        if let Some(stats) = self.stats() {
+            self.tell(&FromWorker::Stats(Box::new(stats)));
+        }
+    }
+
+    fn stats(&self) -> Option<SessionStats> {
+        self.stream.as_ref().map(|stream| stream.stats.snapshot())
+    }
+
+    /// Looks for a daemon that takes the session back.
+    fn reunite(&mut self) {
+        match call(&self.spec) {
+            Ok(link) => {
+                let streaming = self.stream.is_some();
+                let hello = Resumable { spec: self.spec.clone(), pid: std::process::id(), streaming };
+                if link.send(&FromWorker::Reunion(Box::new(hello)), &[]).is_ok() {
+                    tracing::info!("a daemon took the session back");
+                    self.link = Some(link);
+                    self.alone_since = if streaming { None } else { Some(Instant::now()) };
+                }
+            }
+            Err(_) => {
+                self.alone_since.get_or_insert_with(Instant::now);
+            }
+        }
+    }
+
+    fn tell(&self, message: &FromWorker) {
+        if let Some(link) = &self.link
+            && let Err(error) = link.send(message, &[])
+        {
+            tracing::debug!(%error, "the daemon did not hear this");
+        }
+    }
+
+    fn finish(&mut self, reason: EndReason) {
+        self.report();
+        self.stream = None;
+        self.tell(&FromWorker::Ended(reason));
+    }
+}
+
+fn call(spec: &SessionSpec) -> anyhow::Result<Link> {
+    let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    connect(&socket, &SocketAddrUnix::new(&spec.reunion)?)?;
+    Ok(Link::from(socket))
+}

@@ -9,6 +9,7 @@ use openssl::sha::{Sha256, sha256};
 
 use super::{Certificate, Identity, IdentityError, PairingError};
 use crate::entropy::Entropy;
+use crate::gamestream::http::unhex;
 
 const BLOCK: usize = 16;
 
@@ -46,6 +47,16 @@ secret_bytes!(
     /// The client's hash over the host's challenge, the client's certificate signature and its secret.
     ClientHash, 32
 );
+
+impl FromStr for Salt {
+    type Err = PairingError;
+
+    /// Exactly 32 hexadecimal digits.
+    fn from_str(text: &str) -> Result<Self, PairingError> {
+        let bytes = unhex(text).ok_or(PairingError::BadHex("salt"))?;
+        bytes.try_into().map(Self).map_err(|_| PairingError::BadLength("salt"))
+    }
+}
 
 /// Takes 16 random bytes.
 pub(super) fn random(entropy: &mut dyn Entropy) -> [u8; 16] {

@@ -142,7 +142,7 @@ fn parse_pair(query: &Query, channel: Channel) -> Result<PairRequest, PairingErr
             let salt = query.get("salt").ok_or(PairingError::MissingParameter("salt"))?;
             let certificate = query.get("clientcert").ok_or(PairingError::MissingParameter("clientcert"))?;
             let pem = unhex_named(certificate, "clientcert");
-            let salt = Salt(exactly(salt, "salt")?);
+            let salt: Salt = salt.parse()?;
             let pem = String::from_utf8(pem?).map_err(|_| PairingError::BadCertificate)?;
             let device_name = query.get("devicename").filter(|name| !name.is_empty() && *name != "roth");
             Ok(PairRequest::GetServerCertificate {

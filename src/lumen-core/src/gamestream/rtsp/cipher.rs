@@ -1,8 +1,7 @@
 //! Encrypted RTSP: one message, one AES-128-GCM record (protocol part 1, section 5.2).
 
-use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-
 use super::MAX_BODY_BYTES;
+use crate::crypto::{KEY_LEN, NONCE_LEN, PacketKey};
 
 /// Length word, sequence number, tag.
 const HEADER_BYTES: usize = 24;
@@ -17,6 +16,18 @@ pub enum Direction {
     FromClient,
     /// From the host to the client.
     FromHost,
+}
+
+impl Direction {
+    /// The nonce of a record: sequence in little-endian order, six zeros, direction, `R`.
+    pub const fn nonce(self, sequence: u32) -> [u8; NONCE_LEN] {
+        let [a, b, c, d] = sequence.to_le_bytes();
+        let letter = match self {
+            Self::FromClient => b'C',
+            Self::FromHost => b'H',
+        };
+        [a, b, c, d, 0, 0, 0, 0, 0, 0, letter, b'R']
+    }
 }
 
 /// Why a record cannot be opened. The names are those of the error classes of the test vectors. A host closes the
@@ -105,7 +116,7 @@ impl SealedRecord {
 /// The RTSP encryption of one launch, at one end. The counters go on over all connections of the launch: a number is
 /// never used twice with a key, and no record is accepted twice.
 pub struct RtspCipher {
-    key: LessSafeKey,
+    key: PacketKey,
     sends: Direction,
     next: Option<u32>,
     last_received: Option<u32>,
@@ -125,18 +136,28 @@ impl std::fmt::Debug for RtspCipher {
 
 impl RtspCipher {
     /// The host's end; its records begin at number 1.
-    pub fn host(key: &[u8; 16]) -> Self {
+    pub fn host(key: &[u8; KEY_LEN]) -> Self {
         Self::new(key, Direction::FromHost, 1)
     }
 
+    /// The host's end after a restart, with the number behind the last that was used, and the last that was received.
+    pub fn host_resumed(key: &[u8; KEY_LEN], next_sequence: u32, last_received: Option<u32>) -> Self {
+        Self { last_received, ..Self::new(key, Direction::FromHost, next_sequence) }
+    }
+
     /// The client's end. Its counter belongs to the process, not to the stream, so the first number is given.
-    pub fn client(key: &[u8; 16], first_sequence: u32) -> Self {
+    pub fn client(key: &[u8; KEY_LEN], first_sequence: u32) -> Self {
         Self::new(key, Direction::FromClient, first_sequence)
     }
 
     /// The number that the next record gets; `None` if there is none left.
     pub const fn next_sequence(&self) -> Option<u32> {
         self.next
+    }
+
+    /// The number of the last record that was accepted.
+    pub const fn last_received(&self) -> Option<u32> {
+        self.last_received
     }
 
     /// Seals a message of at most [`MAX_BODY_BYTES`] bytes.
@@ -149,11 +170,7 @@ impl RtspCipher {
         }
         let sequence = self.next.ok_or(RecordError::Exhausted)?;
         let mut ciphertext = message.to_vec();
-        let tag = self
-            .key
-            .seal_in_place_separate_tag(nonce(sequence, self.sends), Aad::empty(), &mut ciphertext)
-            .map_err(|_| RecordError::TooLarge)?;
-        let tag = <[u8; 16]>::try_from(tag.as_ref()).map_err(|_| RecordError::BadTag)?;
+        let tag = self.key.seal_in_place(&self.sends.nonce(sequence), &mut ciphertext);
         self.next = sequence.checked_add(1);
         Ok(SealedRecord { sequence, tag, ciphertext }.to_bytes())
     }
@@ -168,37 +185,20 @@ impl RtspCipher {
             Direction::FromClient => Direction::FromHost,
             Direction::FromHost => Direction::FromClient,
         };
-        let mut sealed = Vec::with_capacity(record.ciphertext.len() + record.tag.len());
-        sealed.extend_from_slice(&record.ciphertext);
-        sealed.extend_from_slice(&record.tag);
-        let length = self
-            .key
-            .open_in_place(nonce(record.sequence, direction), Aad::empty(), &mut sealed)
-            .map_err(|_| RecordError::BadTag)?
-            .len();
+        let mut message = record.ciphertext.clone();
+        self.key
+            .open_in_place(&direction.nonce(record.sequence), &record.tag, &mut message)
+            .map_err(|_| RecordError::BadTag)?;
         if self.last_received.is_some_and(|last| record.sequence <= last) {
             return Err(RecordError::Replay);
         }
         self.last_received = Some(record.sequence);
-        sealed.truncate(length);
-        Ok(sealed)
+        Ok(message)
     }
 
-    #[allow(clippy::expect_used, reason = "every 16-byte key is a key of AES-128")]
-    fn new(key: &[u8; 16], sends: Direction, first: u32) -> Self {
-        let key = UnboundKey::new(&AES_128_GCM, key).expect("AES-128 takes 16 bytes");
-        Self { key: LessSafeKey::new(key), sends, next: Some(first), last_received: None }
+    fn new(key: &[u8; KEY_LEN], sends: Direction, first: u32) -> Self {
+        Self { key: PacketKey::new(key), sends, next: Some(first), last_received: None }
     }
-}
-
-/// Sequence in little-endian order, six zeros, direction, `R`.
-fn nonce(sequence: u32, direction: Direction) -> Nonce {
-    let [a, b, c, d] = sequence.to_le_bytes();
-    let letter = match direction {
-        Direction::FromClient => b'C',
-        Direction::FromHost => b'H',
-    };
-    Nonce::assume_unique_for_key([a, b, c, d, 0, 0, 0, 0, 0, 0, letter, b'R'])
 }
 
 #[cfg(test)]

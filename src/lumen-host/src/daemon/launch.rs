@@ -1,0 +1,127 @@
+//! One launch: what `/launch` or `/resume` creates, until the client connects, streams and leaves. A session has at
+//! most one; the newest replaces the older.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use lumen_core::gamestream::control::EnvelopeMode;
+use lumen_core::gamestream::http::LaunchRequest;
+use lumen_core::gamestream::rtsp::RtspCipher;
+use lumen_core::gamestream::sdp::{ConnectData, PingPayload, SessionIds, SessionToken, SurroundParams};
+
+use crate::gamestream::control_server::LaunchId;
+use crate::gamestream::media_sockets::Media;
+use crate::link::{StreamKey, StreamSpec};
+
+/// From the launch's reply until the control channel is up. The protocol asks for 10 s; slow clients get more.
+const CONNECT_LIMIT: Duration = Duration::from_secs(20);
+/// Without any word from the client.
+const SILENCE_LIMIT: Duration = Duration::from_secs(10);
+/// From the control connection until the first ping of each medium.
+const PING_LIMIT: Duration = Duration::from_secs(10);
+
+/// State of one launch.
+#[derive(Debug)]
+pub(super) struct Launch {
+    pub(super) id: LaunchId,
+    pub(super) key: StreamKey,
+    pub(super) key_id: u32,
+    /// Address that launched, without port.
+    pub(super) client: IpAddr,
+    /// Set if RTSP is encrypted.
+    pub(super) cipher: Option<RtspCipher>,
+    pub(super) token: SessionToken,
+    pub(super) ping_payload: PingPayload,
+    pub(super) connect_data: ConnectData,
+    /// The client's own Opus layout.
+    pub(super) surround: Option<SurroundParams>,
+    pub(super) announced: Option<Announced>,
+    pub(super) control: Option<Control>,
+    video: MediaState,
+    audio: MediaState,
+    created: Instant,
+}
+
+/// What ANNOUNCE brought.
+#[derive(Debug)]
+pub(super) struct Announced {
+    pub(super) stream: StreamSpec,
+    pub(super) ids: SessionIds,
+    pub(super) mode: EnvelopeMode,
+}
+
+/// The control connection.
+#[derive(Debug)]
+pub(super) struct Control {
+    pub(super) client: SocketAddr,
+    pub(super) local: Option<IpAddr>,
+    pub(super) since: Instant,
+    pub(super) last_word: Instant,
+}
+
+/// Where one medium goes.
+#[derive(Debug, Default)]
+pub(super) struct MediaState {
+    /// The address that pinged.
+    pub(super) client: Option<(SocketAddr, Option<IpAddr>)>,
+    /// The address that the worker sends to.
+    pub(super) sending_to: Option<SocketAddr>,
+}
+
+/// Why a launch is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Overdue {
+    /// The client never connected.
+    NeverConnected,
+    /// The client fell silent.
+    Silent,
+    /// The client's media pings never came.
+    NoPing,
+}
+
+impl Launch {
+    pub(super) fn new(id: LaunchId, request: &LaunchRequest, client: IpAddr, encrypted: bool) -> Self {
+        let mut entropy = super::random;
+        let key = StreamKey(*request.key.as_bytes());
+        Self {
+            id,
+            key,
+            key_id: request.key_id.0,
+            client: client.to_canonical(),
+            cipher: encrypted.then(|| RtspCipher::host(&key.0)),
+            token: SessionToken::generate(&mut entropy),
+            ping_payload: PingPayload::generate(&mut entropy),
+            connect_data: ConnectData::generate(&mut entropy),
+            surround: request.surround_params,
+            announced: None,
+            control: None,
+            video: MediaState::default(),
+            audio: MediaState::default(),
+            created: Instant::now(),
+        }
+    }
+
+    pub(super) fn media(&mut self, media: Media) -> &mut MediaState {
+        match media {
+            Media::Video => &mut self.video,
+            Media::Audio => &mut self.audio,
+        }
+    }
+
+    /// Whether a stream runs, or is about to.
+    pub(super) fn is_streaming(&self) -> bool {
+        self.control.is_some()
+    }
+
+    /// What the clock says about this launch.
+    pub(super) fn overdue(&self, now: Instant) -> Option<Overdue> {
+        let Some(control) = &self.control else {
+            return (now.duration_since(self.created) > CONNECT_LIMIT).then_some(Overdue::NeverConnected);
+        };
+        if now.duration_since(control.last_word) > SILENCE_LIMIT {
+            return Some(Overdue::Silent);
+        }
+        let waiting = self.video.client.is_none() || self.audio.client.is_none();
+        (waiting && now.duration_since(control.since) > PING_LIMIT).then_some(Overdue::NoPing)
+    }
+}

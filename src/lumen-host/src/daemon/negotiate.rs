@@ -1,0 +1,116 @@
+//! From what a client announced to what a worker is told: bitrates, layouts, limits. Pure.
+
+use anyhow::{Context, bail};
+use lumen_core::crypto::PacketKey;
+use lumen_core::gamestream::control::EnvelopeMode;
+use lumen_core::gamestream::packetizer::{Oversize, Packetizer, PacketizerConfig};
+use lumen_core::gamestream::sdp::{AudioQuality, ControlProtocol, ReferenceFrames, StreamRequest, SurroundQuality};
+use lumen_opus::{Layout, PacketDuration};
+
+use crate::audio::opus::{OpusConfig, Quality, Speakers};
+use crate::config::StreamConfig;
+use crate::encode::EncoderConfig;
+use crate::frame::Mode;
+use crate::link::{AudioParams, StreamKey, StreamSpec, VideoParams};
+use crate::net::sockets::Dscp;
+
+use super::launch::{Announced, Launch};
+
+/// At 5 ms and these bitrates more effort is hardly audible, and sound must stay cheap next to the picture.
+const AUDIO_COMPLEXITY: u8 = 5;
+
+/// What `launch`'s worker is told about `wish`.
+///
+/// # Errors
+/// If this host cannot stream that.
+pub(super) fn announced(wish: &StreamRequest, launch: &Launch, config: &StreamConfig) -> anyhow::Result<Announced> {
+    if !matches!(wish.control, ControlProtocol::Encrypted) {
+        bail!("this client's control protocol is older than 7.1.431; update the client");
+    }
+    let stream = StreamSpec {
+        video: video(wish, launch.key, config)?,
+        audio: audio(wish, launch, config)?,
+        key: launch.key,
+        key_id: launch.key_id,
+    };
+    let mode = if wish.control_is_v2() { EnvelopeMode::V2 } else { EnvelopeMode::Legacy };
+    Ok(Announced { stream, ids: wish.features.session_ids(), mode })
+}
+
+fn video(wish: &StreamRequest, key: StreamKey, config: &StreamConfig) -> anyhow::Result<VideoParams> {
+    let rate = wish.refresh_rate();
+    let fec_percentage = config.fec_percentage.get();
+    let kbps = wish.encoder_rate(fec_percentage).0.clamp(config.min_bitrate_kbps, config.max_bitrate_kbps);
+    let mut params = VideoParams {
+        encoder: EncoderConfig {
+            codec: wish.codec,
+            mode: Mode { width: wish.width, height: wish.height, rate_num: rate.numerator, rate_den: rate.denominator },
+            bitrate_bps: u64::from(kbps) * 1000,
+            depth: wish.depth,
+            chroma: wish.chroma,
+            matrix: wish.matrix,
+            range: wish.range,
+            slices: wish.slices,
+            max_reference_frames: match wish.reference_frames {
+                ReferenceFrames::HostDecides => 0,
+                ReferenceFrames::One => 1,
+            },
+            max_frame_bytes: 0,
+        },
+        packet_size: wish.packet_size.get(),
+        fec_percentage,
+        min_parity: wish.minimum_fec_packets.max(config.min_parity),
+        encrypted: wish.video_is_encrypted(),
+        dscp: if wish.qos.video && config.dscp { Dscp::On } else { Dscp::Off },
+    };
+    params.encoder.max_frame_bytes = Packetizer::new(packetizer_config(&params, key)?).max_frame_bytes();
+    Ok(params)
+}
+
+fn audio(wish: &StreamRequest, launch: &Launch, config: &StreamConfig) -> anyhow::Result<AudioParams> {
+    let speakers =
+        Speakers::from_channels(wish.channels.into()).with_context(|| format!("{} audio channels", wish.channels))?;
+    let (quality, surround) = match wish.audio_quality {
+        AudioQuality::Normal => (Quality::Normal, SurroundQuality::Normal),
+        AudioQuality::High => (Quality::High, SurroundQuality::High),
+    };
+    let duration = PacketDuration::from_millis(wish.audio_packet_ms.into())
+        .with_context(|| format!("audio packets of {} ms", wish.audio_packet_ms))?;
+    let opus = OpusConfig::negotiated(speakers, quality, duration);
+    // A layout of the client's own was announced to it for both qualities.
+    let own = launch.surround.map(|own| own.layout(surround)).filter(|layout| layout.channels() == wish.channels);
+    let layout = match own {
+        Some(own) => Layout::new(own.streams(), own.coupled(), own.mapping())?,
+        None => opus.layout(),
+    };
+    Ok(AudioParams {
+        channels: wish.channels,
+        streams: layout.streams(),
+        coupled: layout.coupled(),
+        mapping: layout.mapping().to_vec(),
+        bitrate_bps: opus.bitrate_bps(),
+        packet_duration_ms: wish.audio_packet_ms,
+        complexity: AUDIO_COMPLEXITY,
+        encrypted: wish.audio_is_encrypted(),
+        dscp: if wish.qos.audio && config.dscp { Dscp::On } else { Dscp::Off },
+    })
+}
+
+/// The packetizer of a video stream; the worker makes it, and its frame limit is known before.
+///
+/// # Errors
+/// If there is no such packet size.
+pub(crate) fn packetizer_config(params: &VideoParams, key: StreamKey) -> anyhow::Result<PacketizerConfig> {
+    use lumen_core::gamestream::packetizer::{FecPercentage, LossModel, ParityPolicy};
+    use lumen_core::gamestream::video::PacketSize;
+    Ok(PacketizerConfig {
+        packet_size: PacketSize::new(params.packet_size.into())?,
+        parity: ParityPolicy::for_loss(
+            FecPercentage::new(params.fec_percentage),
+            params.min_parity,
+            LossModel::default(),
+        ),
+        encryption: params.encrypted.then(|| PacketKey::new(&key.0)),
+        oversize: Oversize::Refuse,
+    })
+}

@@ -1,0 +1,212 @@
+//! Starting and stopping the daemon.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use lumen_core::gamestream::http::{Codec, CodecMask, Ports, Profile};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::admin::{AdminServer, AdminState};
+use crate::config::Config;
+use crate::encode::{self, EncoderInfo, EncoderName, EncoderPreference};
+use crate::gamestream::catalogue::AppCatalogue;
+use crate::gamestream::http_server::{HttpServer, Shared};
+use crate::gamestream::media_sockets::{self, MediaSockets};
+use crate::gamestream::pairing_server::PairingServer;
+use crate::gamestream::rtsp_server::{self, Offer};
+use crate::gamestream::{control_server, listen, mdns};
+use crate::link::{AppSpec, DisplayKind, FromWorker, Link};
+use crate::net::sockets::{Dscp, bind_udp};
+use crate::store::Store;
+
+use super::engine::{Engine, EngineConfig};
+
+/// How often the engine looks for what is overdue.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Runs the daemon until SIGTERM or SIGINT.
+///
+/// # Errors
+/// If a port, the state directory or anything else that it cannot do without is missing; the message says what to
+/// do.
+pub fn run(config: Config) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(serve(Arc::new(config)))
+}
+
+async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let ports = Ports::from_base(config.port.get())?;
+    let store = Arc::new(Store::open(&config)?);
+    let apps = Arc::new(AppCatalogue::new(&config, &store)?);
+    let probe = tokio::task::spawn_blocking(encode::probe).await?;
+    let offer = offer(&config, &probe);
+
+    let address = config.bind.first().copied().filter(|address| !address.is_unspecified());
+    let sockets = Arc::new(MediaSockets {
+        video: bind_udp("video", address, ports.video)?,
+        audio: bind_udp("audio", address, ports.audio)?,
+    });
+    let control_socket = bind_udp("control", address, ports.control)?;
+    let reunion = config.runtime_dir.join("workers.sock");
+    let engine = Engine::new(
+        EngineConfig {
+            rtsp_port: ports.rtsp,
+            encoder: encoder_preference(&config.encoder),
+            reunion: reunion.clone(),
+            apps: apps
+                .entries()
+                .iter()
+                .map(|entry| AppSpec {
+                    id: entry.id.get(),
+                    title: entry.config.name.as_str().to_owned(),
+                    display: match entry.config.display {
+                        crate::config::DisplayKind::Testcard => DisplayKind::Testcard,
+                    },
+                })
+                .collect(),
+            codecs: mask(&probe)?,
+            encoders: probe
+                .iter()
+                .map(|e| format!("{} ({:?} {:?} {:?})", e.name.as_str(), e.codec, e.depth, e.chroma))
+                .collect(),
+            stream: config.stream.clone(),
+        },
+        Arc::clone(&sockets),
+    );
+    let dscp = if config.stream.dscp { Dscp::On } else { Dscp::Off };
+    let peers = usize::from(config.stream.max_sessions) * 2 + 8;
+    let (control, control_thread) = control_server::start(control_socket, dscp, peers, Arc::clone(&engine) as _)?;
+    engine.set_control(control.clone());
+    let (media_stopped, stop_media) = std::io::pipe()?;
+    let media_thread = media_sockets::start(sockets, media_stopped.into(), Arc::clone(&engine) as _)?;
+
+    let pairing = Arc::new(PairingServer::new(Arc::clone(store.identity())));
+    let http = HttpServer::bind(Shared {
+        config: Arc::clone(&config),
+        ports,
+        store: Arc::clone(&store),
+        apps: Arc::clone(&apps),
+        pairing: Arc::clone(&pairing),
+        launch: Arc::clone(&engine) as _,
+    })?;
+    let admin = AdminServer::bind(AdminState {
+        config: Arc::clone(&config),
+        store: Arc::clone(&store),
+        apps,
+        pairing,
+        sessions: Arc::clone(&engine) as _,
+        launch: Arc::clone(&engine) as _,
+        started,
+    })?;
+    let mut rtsp = Vec::new();
+    for address in &config.bind {
+        let listener = tokio::net::TcpListener::from_std(listen::tcp(*address, ports.rtsp, "RTSP")?)?;
+        rtsp.push(tokio::spawn(rtsp_server::serve(listener, Arc::clone(&engine), Arc::clone(&offer))));
+    }
+    receive_workers(&reunion, Arc::clone(&engine)).with_context(|| format!("listening on {}", reunion.display()))?;
+    let _announcement = if config.mdns {
+        mdns::Announcement::start(&config.name, store.host_id(), ports.http)
+            .inspect_err(|error| tracing::warn!(%error, "not announced by mDNS; clients must add this host by address"))
+            .ok()
+    } else {
+        None
+    };
+
+    let (shutdown, stopped) = tokio::sync::watch::channel(());
+    let until_stopped = || {
+        let mut stopped = stopped.clone();
+        async move {
+            let _ = stopped.changed().await;
+        }
+    };
+    let http = tokio::spawn(http.run(until_stopped()));
+    let admin = tokio::spawn(admin.run(until_stopped()));
+    tracing::info!(port = ports.http, apps = engine.apps().len(), "lumen is ready");
+    let notifier = crate::notify::Notifier::ready(&format!("listening on port {}", ports.http));
+
+    let mut tick = tokio::time::interval(TICK);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {
+                engine.tick();
+                notifier.alive(&engine.summary());
+            }
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    tracing::info!("shutting down");
+    notifier.stopping();
+    engine.shut_down();
+    control.shutdown();
+    let _ = tokio::task::spawn_blocking(move || control_thread.join()).await;
+    let _ = shutdown.send(());
+    for task in rtsp {
+        task.abort();
+    }
+    let _ = http.await;
+    let _ = admin.await;
+    drop(stop_media);
+    let _ = media_thread.join();
+    let _ = std::fs::remove_file(&reunion);
+    Ok(())
+}
+
+/// Takes back workers that outlived an earlier daemon.
+fn receive_workers(path: &std::path::Path, engine: Arc<Engine>) -> anyhow::Result<()> {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen, socket_with};
+    use std::os::unix::fs::PermissionsExt;
+
+    let _ = std::fs::remove_file(path);
+    let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    bind(&socket, &SocketAddrUnix::new(path)?)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    listen(&socket, 16)?;
+    std::thread::Builder::new().name("reunion".into()).spawn(move || {
+        loop {
+            let Ok(fd) = accept_with(&socket, SocketFlags::CLOEXEC) else {
+                std::thread::sleep(Duration::from_millis(100));
+                continue;
+            };
+            let link = Link::from(fd);
+            match link.receive::<FromWorker>(Some(Duration::from_secs(2))) {
+                Ok(Some((FromWorker::Reunion(resumable), _))) => engine.adopt(link, *resumable),
+                other => tracing::warn!(?other, "a worker came back without saying who it is"),
+            }
+        }
+    })?;
+    Ok(())
+}
+
+/// What clients are told that this host encodes: only what an encoder here really opened.
+fn mask(found: &[EncoderInfo]) -> anyhow::Result<CodecMask> {
+    let profiles = found.iter().filter_map(|encoder| Profile::new(encoder.codec, encoder.depth, encoder.chroma));
+    CodecMask::from_profiles(profiles).context("no video encoder works on this machine; see `lumen doctor`")
+}
+
+fn offer(config: &Config, found: &[EncoderInfo]) -> Arc<Offer> {
+    let codecs = [Codec::H264, Codec::Hevc, Codec::Av1];
+    Arc::new(Offer {
+        codecs: codecs.into_iter().filter(|codec| found.iter().any(|encoder| encoder.codec == *codec)).collect(),
+        // Every encoder answers an invalidation: by leaving the references out, or with a key frame.
+        reference_invalidation: true,
+        encryption: config.stream.encryption,
+    })
+}
+
+fn encoder_preference(settings: &crate::config::EncoderSettings) -> EncoderPreference {
+    use crate::config::EncoderPreference as Wish;
+    let encoder = match settings.preference {
+        Wish::Auto => None,
+        Wish::Openh264 => Some(EncoderName::OpenH264),
+        Wish::X264 => Some(EncoderName::X264),
+        Wish::X265 => Some(EncoderName::X265),
+        Wish::SvtAv1 => Some(EncoderName::SvtAv1),
+        Wish::Null => Some(EncoderName::Null),
+    };
+    EncoderPreference { encoder, ..EncoderPreference::default() }
+}

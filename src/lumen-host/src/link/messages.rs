@@ -1,0 +1,259 @@
+//! What daemon and worker tell each other. Both are the same binary, but a worker may outlive an upgrade of the
+//! daemon: variants are only ever added at the end.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lumen_core::gamestream::{control::HostMessage, input::InputEvent, video::FrameIndex};
+use serde::{Deserialize, Serialize};
+
+use crate::encode::{EncoderConfig, EncoderPreference};
+use crate::frame::Mode;
+use crate::net::sockets::Dscp;
+
+/// Names a session for as long as its application runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SessionId(pub u64);
+
+impl SessionId {
+    /// A short form for pictures; two sessions of a host rarely share it.
+    pub fn mark(self) -> u16 {
+        let [a, b, c, d, ..] = self.0.to_le_bytes();
+        u16::from_le_bytes([a ^ c, b ^ d])
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The AES-128 key of a stream. Never printed.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamKey(pub [u8; 16]);
+
+impl fmt::Debug for StreamKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StreamKey(..)")
+    }
+}
+
+/// Which display an application is shown on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DisplayKind {
+    /// The built-in test card.
+    Testcard,
+}
+
+/// The application of a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppSpec {
+    /// Number in `/applist`.
+    pub id: u32,
+    /// Title in `/applist`.
+    pub title: String,
+    /// Where it is shown.
+    pub display: DisplayKind,
+}
+
+/// What a worker is told first; stays the same for the session's life.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionSpec {
+    /// Names the session.
+    pub id: SessionId,
+    /// SHA-256 of the owner's certificate.
+    pub owner: [u8; 32],
+    /// The owner's name, for logs.
+    pub owner_name: String,
+    /// What runs in it.
+    pub app: AppSpec,
+    /// Size and rate that the launch asked for; the display is made with it at once.
+    pub mode: Mode,
+    /// How long the session outlives its client, and its daemon.
+    pub keep_alive: Duration,
+    /// Socket on which a daemon takes back its workers.
+    pub reunion: PathBuf,
+    /// Which encoder to take.
+    pub encoder: EncoderPreference,
+}
+
+/// Video of one stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VideoParams {
+    /// For the encoder.
+    pub encoder: EncoderConfig,
+    /// Payload size that the client announced, after the RTP header.
+    pub packet_size: u16,
+    /// Parity in per cent of the data packets.
+    pub fec_percentage: u8,
+    /// Parity packets that the client wants at least.
+    pub min_parity: u8,
+    /// Packets are sealed.
+    pub encrypted: bool,
+    /// Packets are marked.
+    pub dscp: Dscp,
+}
+
+/// Audio of one stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AudioParams {
+    /// 2, 6 or 8.
+    pub channels: u8,
+    /// Opus streams.
+    pub streams: u8,
+    /// Of these, coupled (stereo) ones.
+    pub coupled: u8,
+    /// Channel of each Opus stream output.
+    pub mapping: Vec<u8>,
+    /// Opus bitrate.
+    pub bitrate_bps: u32,
+    /// Opus frame length.
+    pub packet_duration_ms: u8,
+    /// Effort of the Opus encoder, 0 to 10.
+    pub complexity: u8,
+    /// Packets are encrypted.
+    pub encrypted: bool,
+    /// Packets are marked.
+    pub dscp: Dscp,
+}
+
+/// One stream of a session: from RTSP ANNOUNCE until the client goes away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamSpec {
+    /// Video.
+    pub video: VideoParams,
+    /// Audio.
+    pub audio: AudioParams,
+    /// Key of everything.
+    pub key: StreamKey,
+    /// `rikeyid` of the launch: start of the audio IV.
+    pub key_id: u32,
+}
+
+/// Daemon to worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ToWorker {
+    /// First message.
+    Session(Box<SessionSpec>),
+    /// A client is about to stream: prepare. Replaces an earlier stream.
+    Stream(Box<StreamSpec>),
+    /// A connected socket for video comes with this message: send.
+    VideoSocket(SocketAddr),
+    /// A connected socket for audio comes with this message: send.
+    AudioSocket(SocketAddr),
+    /// The client did something.
+    Input(Box<InputEvent>),
+    /// The client needs a key frame.
+    RequestIdr,
+    /// The client lost these frames.
+    Invalidate {
+        /// First lost frame.
+        first: FrameIndex,
+        /// Last lost frame.
+        last: FrameIndex,
+    },
+    /// Packets of one frame that the client missed, and what it was sent: feeds statistics.
+    Loss {
+        /// Data and parity packets that were sent.
+        sent: u32,
+        /// Of these, missing.
+        missing: u32,
+    },
+    /// The client went away: stop sending, keep the display and the application.
+    Suspend,
+    /// End the session.
+    Stop(EndReason),
+}
+
+/// Worker to daemon.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum FromWorker {
+    /// First message of a worker that looks for its daemon again.
+    Reunion(Box<Resumable>),
+    /// The display is up.
+    Ready,
+    /// For the client.
+    Feedback(HostMessage),
+    /// Once a second while streaming, and when a stream ends.
+    Stats(Box<SessionStats>),
+    /// The application ended or the session broke; nothing follows.
+    Ended(EndReason),
+}
+
+/// What a daemon must know to take a worker back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Resumable {
+    /// The session.
+    pub spec: SessionSpec,
+    /// Process id of the worker.
+    pub pid: u32,
+    /// It streams right now.
+    pub streaming: bool,
+}
+
+/// Why a session or a stream ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EndReason {
+    /// The client quit the application.
+    Quit,
+    /// The host is shutting down.
+    Shutdown,
+    /// The application ended by itself.
+    AppEnded,
+    /// Nobody came back in time.
+    KeepAlive,
+    /// An administrator ended it.
+    Administrator,
+    /// It broke.
+    Failed(String),
+}
+
+impl fmt::Display for EndReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Quit => f.write_str("the client quit it"),
+            Self::Shutdown => f.write_str("the host is shutting down"),
+            Self::AppEnded => f.write_str("the application ended"),
+            Self::KeepAlive => f.write_str("its client did not come back in time"),
+            Self::Administrator => f.write_str("it was ended by an administrator"),
+            Self::Failed(reason) => write!(f, "it failed: {reason}"),
+        }
+    }
+}
+
+/// Figures of a session. Counters are totals of the current stream; latencies are of the last few seconds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SessionStats {
+    /// Name of the video encoder, or empty before the first frame.
+    pub encoder: String,
+    /// Frames handed to the network.
+    pub frames_sent: u64,
+    /// Key frames among them.
+    pub key_frames: u64,
+    /// Frames that replaced others before they were encoded.
+    pub frames_replaced: u64,
+    /// Frames dropped because the network was behind.
+    pub frames_dropped: u64,
+    /// Frames skipped by the encoder to hold its rate.
+    pub frames_skipped: u64,
+    /// Bytes of the elementary stream.
+    pub video_bytes: u64,
+    /// Bytes on the wire, protection and headers included.
+    pub wire_bytes: u64,
+    /// Audio packets sent.
+    pub audio_packets: u64,
+    /// Presented → last packet given to the kernel, median, microseconds.
+    pub latency_p50_us: u32,
+    /// The same, 99th percentile.
+    pub latency_p99_us: u32,
+    /// Encoding alone, median, microseconds.
+    pub encode_p50_us: u32,
+    /// Packets that the client reported missing, of those it was asked about.
+    pub reported_missing: u64,
+    /// Packets that those reports covered.
+    pub reported_sent: u64,
+}

@@ -1,0 +1,214 @@
+//! Making sockets: dual-stack where the machine has IPv6, with buffers and QoS marks, and errors that name the
+//! port, its service and the remedy.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+/// Kernel send buffer of a media socket: a whole large frame.
+const MEDIA_SEND_BUFFER: usize = 1 << 20;
+/// Kernel receive buffer of the sockets that clients' pings and control datagrams arrive at.
+const RECEIVE_BUFFER: usize = 256 << 10;
+
+/// A port could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot open {service} on {address} ({protocol}): {source}; {remedy}")]
+pub struct BindError {
+    /// What the port is for.
+    pub service: &'static str,
+    /// The address that was tried.
+    pub address: SocketAddr,
+    /// `UDP` or `TCP`.
+    pub protocol: &'static str,
+    /// What to do about it.
+    pub remedy: String,
+    /// What the kernel said.
+    pub source: io::Error,
+}
+
+impl BindError {
+    /// Describes a failed bind of `service` at `address`.
+    pub fn new(service: &'static str, protocol: &'static str, address: SocketAddr, source: io::Error) -> Self {
+        let remedy = match source.kind() {
+            io::ErrorKind::AddrInUse => format!(
+                "another program holds port {}: stop it, or move every port of lumen with `port` in lumen.toml",
+                address.port()
+            ),
+            io::ErrorKind::PermissionDenied => "choose a base port of 1029 or above".to_owned(),
+            io::ErrorKind::AddrNotAvailable => {
+                "no interface of this machine has that address: change `bind` in lumen.toml".to_owned()
+            }
+            _ => "see `lumen doctor`".to_owned(),
+        };
+        Self { service, address, protocol, remedy, source }
+    }
+}
+
+/// What kind of traffic a socket carries; decides its QoS mark (protocol part 2, section 3.3, and part 3, 1.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Traffic {
+    /// Video: CS5.
+    Video,
+    /// Audio: CS6.
+    Audio,
+    /// Control: EF.
+    Control,
+}
+
+impl Traffic {
+    fn type_of_service(self) -> u32 {
+        match self {
+            Self::Video => 0xA0,
+            Self::Audio => 0xC0,
+            Self::Control => 0xB8,
+        }
+    }
+
+    fn priority(self) -> u32 {
+        match self {
+            Self::Video => 5,
+            Self::Audio | Self::Control => 6,
+        }
+    }
+}
+
+/// Binds a UDP port for datagrams from anybody: on `[::]` for both families, or on 0.0.0.0 where the machine has
+/// no IPv6, unless `address` names an interface. The port can be shared with [`connected`] sockets.
+///
+/// # Errors
+/// [`BindError`] with the remedy.
+pub fn bind_udp(service: &'static str, address: Option<IpAddr>, port: u16) -> Result<UdpSocket, BindError> {
+    let open = |ip: IpAddr| -> Result<UdpSocket, BindError> {
+        let target = SocketAddr::new(ip, port);
+        bind_shared(target).map_err(|source| BindError::new(service, "UDP", target, source))
+    };
+    // SO_REUSEPORT would let a second lumen of the same user share the port and steal datagrams: an exclusive
+    // bind first tells us whether the port is free.
+    let probe = |ip: IpAddr| -> Result<(), BindError> {
+        let target = SocketAddr::new(ip, port);
+        new_udp(target)
+            .and_then(|socket| socket.bind(&SockAddr::from(target)))
+            .map_err(|source| BindError::new(service, "UDP", target, source))
+    };
+    match address {
+        Some(ip) => probe(ip).and_then(|()| open(ip)),
+        None => match probe(Ipv6Addr::UNSPECIFIED.into()) {
+            Ok(()) => open(Ipv6Addr::UNSPECIFIED.into()),
+            Err(error) if error.source.kind() == io::ErrorKind::AddrInUse => Err(error),
+            Err(_) => probe(Ipv4Addr::UNSPECIFIED.into()).and_then(|()| open(Ipv4Addr::UNSPECIFIED.into())),
+        },
+    }
+}
+
+/// A socket on the same local port as `listener`, connected to `remote`: from now on the kernel hands `remote`'s
+/// datagrams to it, and a worker may own it.
+///
+/// # Errors
+/// What the kernel said.
+pub fn connected(listener: &UdpSocket, local: Option<IpAddr>, remote: SocketAddr) -> io::Result<UdpSocket> {
+    let bound = listener.local_addr()?;
+    // A socket of the listener's family: v4-mapped peers of a dual-stack listener stay v4-mapped.
+    let remote = match (bound.ip(), remote.ip()) {
+        (IpAddr::V6(_), IpAddr::V4(v4)) => SocketAddr::new(v4.to_ipv6_mapped().into(), remote.port()),
+        _ => remote,
+    };
+    let ip = match (bound.ip(), local) {
+        (ip, _) if !ip.is_unspecified() => ip,
+        (IpAddr::V6(_), Some(IpAddr::V4(v4))) => v4.to_ipv6_mapped().into(),
+        (ip, Some(local)) if ip.is_ipv6() == local.is_ipv6() => local,
+        (ip, _) => ip,
+    };
+    let socket = bind_shared(SocketAddr::new(ip, bound.port()))?;
+    socket.connect(remote)?;
+    Ok(socket)
+}
+
+/// Marks what a socket sends, and sizes its buffer. Marks that the kernel refuses are left out: they only help.
+pub fn mark(socket: &UdpSocket, traffic: Traffic, dscp: Dscp) {
+    let socket = socket2::SockRef::from(socket);
+    let _ = socket.set_send_buffer_size(MEDIA_SEND_BUFFER);
+    if dscp == Dscp::On {
+        let _ = socket.set_tos_v4(traffic.type_of_service());
+        if socket.domain().is_ok_and(|domain| domain == Domain::IPV6) {
+            let _ = socket.set_tclass_v6(traffic.type_of_service());
+        }
+    }
+    // After the type of service, which resets it.
+    let _ = socket.set_priority(traffic.priority());
+}
+
+/// Whether packets carry a DSCP mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Dscp {
+    /// Marked.
+    On,
+    /// Best effort.
+    Off,
+}
+
+/// The address without the IPv6 wrapping that a dual-stack socket puts around IPv4 peers.
+pub fn unmapped(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+fn new_udp(target: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(target), Type::DGRAM, Some(Protocol::UDP))?;
+    if target.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    Ok(socket)
+}
+
+fn bind_shared(target: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = new_udp(target)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+    socket.bind(&SockAddr::from(target))?;
+    Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn free_port() -> u16 {
+        UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    }
+
+    #[test]
+    fn a_taken_port_is_named_with_its_service_and_remedy() {
+        let port = free_port();
+        let holder = UdpSocket::bind(("0.0.0.0", port)).unwrap();
+        let error = bind_udp("video", None, port).unwrap_err();
+        drop(holder);
+        let text = error.to_string();
+        assert!(text.contains("video") && text.contains(&port.to_string()) && text.contains("lumen.toml"), "{text}");
+    }
+
+    #[test]
+    fn a_connected_socket_takes_over_its_peers_datagrams() {
+        let listener = bind_udp("video", None, free_port()).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let media = connected(&listener, None, client.local_addr().unwrap()).unwrap();
+        for socket in [&listener, &media] {
+            socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        }
+        client.send_to(b"mine", ("127.0.0.1", port)).unwrap();
+        stranger.send_to(b"other", ("127.0.0.1", port)).unwrap();
+        let mut buffer = [0; 16];
+        let n = media.recv(&mut buffer).unwrap();
+        assert_eq!(&buffer[..n], b"mine");
+        let (n, from) = listener.recv_from(&mut buffer).unwrap();
+        assert_eq!(&buffer[..n], b"other");
+        assert_eq!(unmapped(from), stranger.local_addr().unwrap());
+        media.send(b"picture").unwrap();
+        let (n, from) = client.recv_from(&mut buffer).unwrap();
+        assert_eq!((&buffer[..n], from.port()), (&b"picture"[..], port));
+    }
+}

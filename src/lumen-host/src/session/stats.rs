@@ -1,0 +1,105 @@
+//! Figures of a stream, kept by its threads and read once a second. Latency comes from each frame's Timeline.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::frame::Timeline;
+use crate::link::SessionStats;
+
+/// Frames whose latency is remembered: about four seconds.
+const WINDOW: usize = 256;
+
+/// Shared by the threads of a stream. The lock is held for a few instructions, once a frame.
+#[derive(Debug, Default)]
+pub struct StreamStats {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    totals: SessionStats,
+    latency: Ring,
+    encode: Ring,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    values: Vec<u32>,
+    next: usize,
+}
+
+impl Ring {
+    fn push(&mut self, value: u32) {
+        if self.values.len() < WINDOW {
+            self.values.push(value);
+        } else {
+            self.values[self.next] = value;
+        }
+        self.next = (self.next + 1) % WINDOW;
+    }
+
+    fn percentile(&self, share: f64) -> u32 {
+        let mut sorted = self.values.clone();
+        sorted.sort_unstable();
+        let index = (sorted.len() as f64 * share) as usize;
+        sorted.get(index.min(sorted.len().saturating_sub(1))).copied().unwrap_or(0)
+    }
+}
+
+impl StreamStats {
+    /// Changes the totals.
+    pub fn update(&self, change: impl FnOnce(&mut SessionStats)) {
+        change(&mut self.lock().totals);
+    }
+
+    /// Notes a frame that left completely.
+    pub fn frame_sent(&self, timeline: &Timeline) {
+        let mut inner = self.lock();
+        if let Some(sent) = timeline.sent_last {
+            inner.latency.push(micros(sent.saturating_duration_since(timeline.presented)));
+        }
+        if let (Some(start), Some(end)) = (timeline.encode_start, timeline.encode_end) {
+            inner.encode.push(micros(end.saturating_duration_since(start)));
+        }
+    }
+
+    /// The figures now.
+    pub fn snapshot(&self) -> SessionStats {
+        let inner = self.lock();
+        SessionStats {
+            latency_p50_us: inner.latency.percentile(0.5),
+            latency_p99_us: inner.latency.percentile(0.99),
+            encode_p50_us: inner.encode.percentile(0.5),
+            ..inner.totals.clone()
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn micros(duration: std::time::Duration) -> u32 {
+    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn percentiles_come_from_the_last_frames_only() {
+        let stats = StreamStats::default();
+        let now = Instant::now();
+        for i in 0..2 * WINDOW as u64 {
+            let mut timeline = Timeline::starting(now);
+            let latency = if i < WINDOW as u64 { 90_000 } else { i % 100 };
+            timeline.sent_last = Some(now + Duration::from_micros(latency));
+            stats.frame_sent(&timeline);
+        }
+        let snapshot = stats.snapshot();
+        assert!(snapshot.latency_p99_us < 100, "{snapshot:?}");
+        assert!((40..60).contains(&snapshot.latency_p50_us), "{snapshot:?}");
+    }
+}

@@ -1,0 +1,316 @@
+//! Video of one stream: one thread captures and encodes, one protects, paces and sends. Between them is room for
+//! one frame: encoding never waits for the network. A frame that finds the sender still busy is dropped whole, and
+//! the next one repairs the reference chain.
+
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use lumen_core::gamestream::packetizer::{FrameToSend, PacketArena, Packetizer};
+use lumen_core::gamestream::video::HostLatency;
+
+use crate::capture::{Capture, CaptureError, Captured};
+use crate::daemon::packetizer_config;
+use crate::encode::{self, EncodeError, Encoder, EncoderPreference, FrameIndex, FrameKind, FrameRequest};
+use crate::frame::{Frame, Timeline};
+use crate::link::{StreamSpec, VideoParams};
+use crate::net::gso::BatchSender;
+use crate::net::pacer::{Class, Schedule, Sleeper};
+use crate::net::sockets::{Traffic, mark};
+
+use super::request::RequestSlot;
+use super::stats::StreamStats;
+
+/// How long the capture thread waits for a picture before it looks at requests again.
+const CAPTURE_PATIENCE: Duration = Duration::from_millis(50);
+/// An encoder that broke is opened anew at most this often in a row.
+const MAX_REOPENS: u32 = 3;
+
+/// A running video stream. Dropping it stops its threads.
+#[derive(Debug)]
+pub struct VideoStream {
+    requests: Arc<RequestSlot>,
+    stop: Arc<AtomicBool>,
+    new_sockets: mpsc::Sender<UdpSocket>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What the threads of a stream tell the worker.
+#[derive(Debug)]
+pub enum VideoEvent {
+    /// The display behind the capture is gone.
+    DisplayGone(String),
+    /// No encoder works.
+    Failed(String),
+}
+
+struct EncodedFrame {
+    data: Vec<u8>,
+    index: FrameIndex,
+    kind: FrameKind,
+    timeline: Timeline,
+}
+
+impl VideoStream {
+    /// Starts to send `capture`'s pictures over `socket`. The first frame is a key frame with index 1.
+    ///
+    /// # Errors
+    /// If a socket or a thread cannot be set up.
+    pub fn start(
+        spec: &StreamSpec,
+        choice: EncoderPreference,
+        capture: Box<dyn Capture>,
+        socket: UdpSocket,
+        stats: Arc<StreamStats>,
+        events: mpsc::Sender<VideoEvent>,
+    ) -> anyhow::Result<Self> {
+        let requests = Arc::new(RequestSlot::default());
+        let stop = Arc::new(AtomicBool::new(false));
+        let (frames, to_send) = mpsc::sync_channel(1);
+        let (spent, buffers) = mpsc::channel();
+        let (new_sockets, sockets) = mpsc::channel();
+        mark(&socket, Traffic::Video, spec.video.dscp);
+        let sending = SendThread {
+            packetizer: Packetizer::new(packetizer_config(&spec.video, spec.key)?),
+            arena: PacketArena::new(),
+            sender: BatchSender::new(socket)?,
+            sockets,
+            params: spec.video.clone(),
+            requests: Arc::clone(&requests),
+            stats: Arc::clone(&stats),
+            spent,
+        };
+        let encoding = EncodeThread {
+            params: spec.video.clone(),
+            choice,
+            capture,
+            requests: Arc::clone(&requests),
+            stop: Arc::clone(&stop),
+            stats,
+            frames,
+            buffers,
+            events,
+        };
+        let threads = vec![
+            std::thread::Builder::new().name("video-send".into()).spawn(move || sending.run(&to_send))?,
+            std::thread::Builder::new().name("video-encode".into()).spawn(move || encoding.run())?,
+        ];
+        Ok(Self { requests, stop, new_sockets, threads })
+    }
+
+    /// Requests for the next frame.
+    pub fn requests(&self) -> &RequestSlot {
+        &self.requests
+    }
+
+    /// The client's address changed: send through this socket from now on.
+    pub fn replace_socket(&self, socket: UdpSocket) {
+        let _ = self.new_sockets.send(socket);
+        self.requests.idr();
+    }
+}
+
+impl Drop for VideoStream {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct EncodeThread {
+    params: VideoParams,
+    choice: EncoderPreference,
+    capture: Box<dyn Capture>,
+    requests: Arc<RequestSlot>,
+    stop: Arc<AtomicBool>,
+    stats: Arc<StreamStats>,
+    frames: SyncSender<EncodedFrame>,
+    buffers: Receiver<Vec<u8>>,
+    events: mpsc::Sender<VideoEvent>,
+}
+
+impl EncodeThread {
+    fn run(mut self) {
+        match self.stream() {
+            Ok(()) => {}
+            Err(StreamEnd::Display(reason)) => {
+                let _ = self.events.send(VideoEvent::DisplayGone(reason));
+            }
+            Err(StreamEnd::Encoder(error)) => {
+                let _ = self.events.send(VideoEvent::Failed(error.to_string()));
+            }
+        }
+    }
+
+    fn stream(&mut self) -> Result<(), StreamEnd> {
+        let mut encoder = self.open()?;
+        let mut index = FrameIndex(1);
+        let mut last: Option<Frame> = None;
+        let mut last_serial = 0;
+        let mut reopens = 0;
+        self.requests.idr();
+        while !self.stop.load(Ordering::Relaxed) {
+            let mut frame = match self.capture.next(Instant::now() + CAPTURE_PATIENCE) {
+                Ok(Captured::Frame(frame)) => {
+                    let replaced = frame.serial.saturating_sub(last_serial + 1);
+                    if last_serial != 0 && replaced > 0 {
+                        self.stats.update(|s| s.frames_replaced += replaced);
+                    }
+                    last_serial = frame.serial;
+                    frame
+                }
+                // A still screen costs nothing, but a client that asks for a key frame gets one.
+                Ok(Captured::Still) => match &last {
+                    Some(frame) if self.requests.is_pending() => {
+                        let mut frame = frame.clone();
+                        frame.timeline = Timeline::starting(Instant::now());
+                        frame
+                    }
+                    _ => continue,
+                },
+                Err(CaptureError::DisplayGone(reason)) => return Err(StreamEnd::Display(reason)),
+            };
+            let request = self.requests.take();
+            frame.timeline.encode_start = Some(Instant::now());
+            match encoder.encode(&frame, index, request) {
+                Ok(Some(unit)) => {
+                    frame.timeline.encode_end = Some(Instant::now());
+                    let mut data = self.buffers.try_recv().unwrap_or_default();
+                    data.clear();
+                    data.extend_from_slice(unit.data);
+                    let kind = unit.kind;
+                    self.hand_over(EncodedFrame { data, index, kind, timeline: frame.timeline });
+                    index = FrameIndex(index.0.wrapping_add(1));
+                    reopens = 0;
+                }
+                Ok(None) => {
+                    if request != FrameRequest::Normal {
+                        self.requests.idr();
+                    }
+                    self.stats.update(|s| s.frames_skipped += 1);
+                }
+                Err(error) => {
+                    reopens += 1;
+                    tracing::warn!(%error, reopens, "the encoder broke; opening it anew");
+                    if reopens > MAX_REOPENS {
+                        return Err(StreamEnd::Encoder(error));
+                    }
+                    encoder = self.open()?;
+                    self.requests.idr();
+                }
+            }
+            last = Some(frame);
+        }
+        Ok(())
+    }
+
+    fn open(&self) -> Result<Box<dyn Encoder>, StreamEnd> {
+        let encoder = encode::open(&self.params.encoder, self.choice).map_err(StreamEnd::Encoder)?;
+        let name = encoder.name();
+        tracing::info!(encoder = name, config = ?self.params.encoder, "encoding");
+        self.stats.update(|s| s.encoder = name.to_owned());
+        Ok(encoder)
+    }
+
+    fn hand_over(&self, frame: EncodedFrame) {
+        let (index, bytes, key) = (frame.index, frame.data.len() as u64, frame.kind == FrameKind::Idr);
+        match self.frames.try_send(frame) {
+            Ok(()) => self.stats.update(|s| {
+                s.video_bytes += bytes;
+                s.key_frames += u64::from(key);
+            }),
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.stats.update(|s| s.frames_dropped += 1);
+                self.requests.invalidate(index, index);
+            }
+        }
+    }
+}
+
+enum StreamEnd {
+    Display(String),
+    Encoder(EncodeError),
+}
+
+struct SendThread {
+    packetizer: Packetizer,
+    arena: PacketArena,
+    sender: BatchSender,
+    sockets: Receiver<UdpSocket>,
+    params: VideoParams,
+    requests: Arc<RequestSlot>,
+    stats: Arc<StreamStats>,
+    spent: mpsc::Sender<Vec<u8>>,
+}
+
+impl SendThread {
+    fn run(mut self, frames: &Receiver<EncodedFrame>) {
+        let sleeper = Sleeper::for_this_thread();
+        if sleeper.class() == Class::Normal {
+            tracing::debug!("no real-time class for the sending thread; see `lumen doctor`");
+        }
+        // Wall clock of the stream: RTP timestamps count from its first frame.
+        let mut epoch = None;
+        while let Ok(mut frame) = frames.recv() {
+            while let Ok(socket) = self.sockets.try_recv() {
+                mark(&socket, Traffic::Video, self.params.dscp);
+                match BatchSender::new(socket) {
+                    Ok(sender) => self.sender = sender,
+                    Err(error) => tracing::warn!(%error, "cannot use the client's new address"),
+                }
+            }
+            let epoch = *epoch.get_or_insert(frame.timeline.presented);
+            if let Err(error) = self.send(&mut frame, epoch, &sleeper) {
+                tracing::warn!(%error, frame = frame.index.0, bytes = frame.data.len(), "frame not sent");
+                self.stats.update(|s| s.frames_dropped += 1);
+                self.requests.invalidate(frame.index, frame.index);
+            }
+            let _ = self.spent.send(frame.data);
+        }
+    }
+
+    fn send(&mut self, frame: &mut EncodedFrame, epoch: Instant, sleeper: &Sleeper) -> anyhow::Result<()> {
+        let begin = Instant::now();
+        let since_epoch = frame.timeline.presented.saturating_duration_since(epoch);
+        let processing = begin.saturating_duration_since(frame.timeline.presented);
+        self.packetizer.packetize(
+            &FrameToSend {
+                data: &frame.data,
+                index: frame.index,
+                kind: frame.kind,
+                timestamp_90k: (since_epoch.as_micros() * 9 / 100) as u32,
+                host_latency: HostLatency::from_duration(processing),
+                long_term_reference: false,
+            },
+            &mut self.arena,
+        )?;
+        let now = Instant::now();
+        frame.timeline.packetized = Some(now);
+        frame.timeline.sent_first = Some(now);
+        let stride = self.arena.stride();
+        let per_batch = BatchSender::batch_len(stride);
+        let bytes = self.arena.as_bytes();
+        let batches = bytes.len().div_ceil(per_batch * stride);
+        let interval = self.params.encoder.mode.interval();
+        let ordinary_bytes = self.params.encoder.bitrate_bps as f64 / 8.0 * interval.as_secs_f64();
+        let ordinary = ordinary_bytes / (per_batch * stride) as f64;
+        let schedule = Schedule::new(now, interval, batches, ordinary);
+        for (i, batch) in bytes.chunks(per_batch * stride).enumerate() {
+            sleeper.until(schedule.deadline(i));
+            self.sender.send(batch, stride)?;
+        }
+        frame.timeline.sent_last = Some(Instant::now());
+        let wire = bytes.len() as u64;
+        self.stats.update(|s| {
+            s.frames_sent += 1;
+            s.wire_bytes += wire;
+        });
+        self.stats.frame_sent(&frame.timeline);
+        Ok(())
+    }
+}
