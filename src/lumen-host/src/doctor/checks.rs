@@ -7,6 +7,7 @@ use rustix::fs::Access;
 use super::Finding;
 use crate::admin::{AdminClient, AdminClientError, Status};
 use crate::config::{self, Config, Overrides, Sources};
+use crate::encode::{self, BitDepth, Chroma, Codec, EncoderInfo};
 
 /// The configuration in force; the defaults, if it is wrong.
 pub(super) fn config(sources: &Sources) -> (Config, Finding) {
@@ -64,7 +65,44 @@ fn writable(directory: &Path) -> Result<(), rustix::io::Errno> {
     rustix::fs::access(existing, Access::WRITE_OK | Access::EXEC_OK)
 }
 
-/// What can be encoded here.
-pub(super) fn encoders() -> Vec<Finding> {
-    Vec::new()
+/// What can be encoded here: each encoder was opened once.
+pub(super) fn encoders() -> [Finding; 2] {
+    let found = encode::probe();
+    let of = |codec: Codec| -> Vec<String> {
+        let of_codec = found.iter().filter(|info| info.codec == codec);
+        of_codec.map(|info| format!("{} {}", info.name.as_str(), depth_and_chroma(info))).collect()
+    };
+    let all = [("H.264", of(Codec::H264)), ("HEVC", of(Codec::Hevc)), ("AV1", of(Codec::Av1))];
+    let known: Vec<_> = all.iter().filter(|(_, encoders)| !encoders.is_empty()).collect();
+    let list: Vec<_> = known.iter().map(|(format, encoders)| format!("{format}: {}", encoders.join(", "))).collect();
+    let video = match known.len() {
+        0 => Finding::fail("video encoders", "none works", "install FFmpeg's libraries, with libx264"),
+        1 => Finding::warn(
+            "video encoders",
+            list.join("; "),
+            "install FFmpeg's libraries with libx265 and SVT-AV1, for HEVC, AV1 and 10 bits",
+        ),
+        _ => Finding::ok("video encoders", list.join("; ")),
+    };
+    let ffmpeg = match lumen_ffmpeg::Library::load() {
+        Ok(library) => Finding::ok("FFmpeg", format!("libavcodec {}", library.version())),
+        Err(error) => Finding::warn(
+            "FFmpeg",
+            error.to_string(),
+            "install FFmpeg's shared libraries (Debian: apt install ffmpeg); without them, H.264 only",
+        ),
+    };
+    [video, ffmpeg]
+}
+
+fn depth_and_chroma(info: &EncoderInfo) -> String {
+    let depth = match info.depth {
+        BitDepth::Eight => 8,
+        BitDepth::Ten => 10,
+    };
+    let chroma = match info.chroma {
+        Chroma::Yuv420 => "4:2:0",
+        Chroma::Yuv444 => "4:4:4",
+    };
+    format!("({depth} bit {chroma})")
 }

@@ -1,6 +1,7 @@
 //! Ports, addresses, discovery, the send path.
 
 use std::fs;
+use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use lumen_core::gamestream::http::Ports;
@@ -10,6 +11,7 @@ use super::Finding;
 use crate::admin::{AdminClient, Status};
 use crate::config::Config;
 use crate::gamestream::listen;
+use crate::net::gso::BatchSender;
 
 /// A frame of 4K at a high rate is about this long in packets; the kernel must take it in one go.
 const WANTED_BUFFER: usize = 2 * 1024 * 1024;
@@ -90,28 +92,30 @@ pub(super) fn discovery(config: &Config) -> Finding {
     }
 }
 
-/// UDP segmentation: one call for many packets.
+/// UDP segmentation: one call for many packets. Tried with the sender that streams use.
 pub(super) fn segmentation() -> Finding {
     const CHECK: &str = "UDP segmentation";
-    let supported = UdpSocket::bind("127.0.0.1:0").is_ok_and(|socket| rustix_has_gso(&socket));
-    if supported {
-        Finding::ok(CHECK, "the kernel takes batches of packets (UDP_SEGMENT)")
-    } else {
-        Finding::warn(CHECK, "the kernel does not take batches; each packet costs a call", "use Linux 4.18 or newer")
+    match calls_for_four_packets() {
+        Ok(1) => Finding::ok(CHECK, "the kernel takes batches of packets"),
+        Ok(calls) => Finding::warn(
+            CHECK,
+            format!("the kernel does not take batches: four packets cost {calls} calls"),
+            "use Linux 4.18 or newer; the host works without, and costs more time",
+        ),
+        Err(error) => {
+            Finding::fail(CHECK, format!("no UDP packet can be sent: {error}"), "allow this program to use the network")
+        }
     }
 }
 
-/// Whether the kernel knows `UDP_SEGMENT`. Its counter of segments stands in the table of protocols' numbers only as
-/// a socket option, so the option is what is asked for.
-fn rustix_has_gso(socket: &UdpSocket) -> bool {
-    use std::os::fd::AsRawFd;
-    let mut value: libc::c_int = 0;
-    let mut length = libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap_or(4);
-    // SAFETY: the descriptor is open for as long as `socket` is borrowed, and value and length are valid for the call.
-    let result = unsafe {
-        libc::getsockopt(socket.as_raw_fd(), libc::SOL_UDP, libc::UDP_SEGMENT, (&raw mut value).cast(), &raw mut length)
-    };
-    result == 0
+fn calls_for_four_packets() -> io::Result<u64> {
+    const LENGTH: usize = 100;
+    let receiver = UdpSocket::bind("127.0.0.1:0")?;
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    socket.connect(receiver.local_addr()?)?;
+    let mut sender = BatchSender::new(socket)?;
+    sender.send(&[0; 4 * LENGTH], LENGTH)?;
+    Ok(sender.calls())
 }
 
 pub(super) fn buffers() -> Finding {
