@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin::{AdminServer, AdminState};
 use crate::config::Config;
-use crate::encode::{self, EncoderInfo, EncoderPreference};
+use crate::encode::{EncoderInfo, EncoderPreference};
 use crate::gamestream::catalogue::AppCatalogue;
 use crate::gamestream::http_server::{HttpServer, Shared};
 use crate::gamestream::media_sockets::{self, MediaSockets};
@@ -42,7 +42,7 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let ports = Ports::from_base(config.port.get())?;
     let store = Arc::new(Store::open(&config)?);
     let apps = Arc::new(AppCatalogue::new(&config, &store)?);
-    let probe = tokio::task::spawn_blocking(encode::probe).await?;
+    let probe = tokio::task::spawn_blocking(super::worker::probe_encoders).await??;
     let offer = offer(&config, &probe);
 
     let address = config.bind.first().copied().filter(|address| !address.is_unspecified());
