@@ -1,6 +1,7 @@
 //! Video of one stream: one thread captures and encodes, one protects, paces and sends. Between them is room for
-//! one frame: encoding never waits for the network. A frame that finds the sender still busy is dropped whole, and
-//! the next one repairs the reference chain.
+//! one frame. While it is taken nothing is encoded: the display's pictures replace each other, and the newest is
+//! encoded once there is room. So an encoded frame always leaves; dropping one would break the reference chain and
+//! cost a key frame, which is larger, takes longer to send, and would push out the next.
 
 use std::net::UdpSocket;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::net::pacer::{Class, Schedule, Sleeper};
 use crate::net::sockets::{Traffic, mark};
 
 use super::request::RequestSlot;
+use super::room::Room;
 use super::stats::StreamStats;
 
 /// How long the capture thread waits for a picture before it looks at requests again.
@@ -71,6 +73,7 @@ impl VideoStream {
         let requests = Arc::new(RequestSlot::default());
         let stop = Arc::new(AtomicBool::new(false));
         let (frames, to_send) = mpsc::sync_channel(1);
+        let room = Arc::new(Room::default());
         let (spent, buffers) = mpsc::channel();
         let (new_sockets, sockets) = mpsc::channel();
         mark(&socket, Traffic::Video, spec.video.dscp);
@@ -83,6 +86,7 @@ impl VideoStream {
             class: Class::wanted(spec.realtime),
             requests: Arc::clone(&requests),
             stats: Arc::clone(&stats),
+            room: Arc::clone(&room),
             spent,
         };
         let encoding = EncodeThread {
@@ -92,6 +96,7 @@ impl VideoStream {
             requests: Arc::clone(&requests),
             stop: Arc::clone(&stop),
             stats,
+            room,
             frames,
             buffers,
             events,
@@ -131,6 +136,7 @@ struct EncodeThread {
     requests: Arc<RequestSlot>,
     stop: Arc<AtomicBool>,
     stats: Arc<StreamStats>,
+    room: Arc<Room>,
     frames: SyncSender<EncodedFrame>,
     buffers: Receiver<Vec<u8>>,
     events: mpsc::Sender<VideoEvent>,
@@ -157,6 +163,9 @@ impl EncodeThread {
         let mut reopens = 0;
         self.requests.idr();
         while !self.stop.load(Ordering::Relaxed) {
+            if !self.room.wait(CAPTURE_PATIENCE) {
+                continue;
+            }
             let mut frame = match self.capture.next(Instant::now() + CAPTURE_PATIENCE) {
                 Ok(Captured::Frame(frame)) => {
                     let replaced = frame.serial.saturating_sub(last_serial + 1);
@@ -221,6 +230,7 @@ impl EncodeThread {
 
     fn hand_over(&self, frame: EncodedFrame) {
         let (index, bytes, key) = (frame.index, frame.data.len() as u64, frame.kind == FrameKind::Idr);
+        self.room.take();
         match self.frames.try_send(frame) {
             Ok(()) => self.stats.update(|s| {
                 s.video_bytes += bytes;
@@ -248,6 +258,7 @@ struct SendThread {
     class: Class,
     requests: Arc<RequestSlot>,
     stats: Arc<StreamStats>,
+    room: Arc<Room>,
     spent: mpsc::Sender<Vec<u8>>,
 }
 
@@ -260,6 +271,7 @@ impl SendThread {
         // Wall clock of the stream: RTP timestamps count from its first frame.
         let mut epoch = None;
         while let Ok(mut frame) = frames.recv() {
+            self.room.give();
             while let Ok(socket) = self.sockets.try_recv() {
                 mark(&socket, Traffic::Video, self.params.dscp);
                 match BatchSender::new(socket) {
