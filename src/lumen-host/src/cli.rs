@@ -170,10 +170,10 @@ impl Context {
 #[derive(Debug, Clone, Default, Args)]
 struct Directories {
     /// State directory of the host, if it was started with another
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     state_dir: Option<PathBuf>,
     /// Runtime directory of the host, if it was started with another
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     runtime_dir: Option<PathBuf>,
 }
 

@@ -193,7 +193,7 @@ fn a_first_start_killed_at_any_moment_leaves_a_state_that_starts() {
             .collect();
         assert!(left.is_empty(), "round {round} leaves {left:?}");
     }
-    assert!(killed > 0, "no round was quick enough to kill anything");
+    assert!(killed >= 5, "only {killed} rounds were quick enough to kill anything");
 }
 
 /// A state directory that nobody may write: as root, nothing is read-only, so this runs as nobody.

@@ -23,8 +23,8 @@ pub const DEFAULT_FILE: &str = "/etc/lumen/lumen.toml";
 /// Environment variables with this prefix set keys: `LUMEN_STREAM__KEEP_ALIVE=60` is `stream.keep_alive`.
 pub const ENV_PREFIX: &str = "LUMEN_";
 
-/// Variables with the prefix that are not keys.
-const ENV_RESERVED: [&str; 1] = ["LUMEN_CONFIG"];
+/// Variables with the prefix that are not keys: the file itself, where FFmpeg lies, and what tests are told.
+const ENV_RESERVED: [&str; 4] = ["LUMEN_CONFIG", "LUMEN_FFMPEG_DIR", "LUMEN_BLESS", "LUMEN_TEST_FULL"];
 
 /// Keys that the command line can set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, clap::Args)]

@@ -110,7 +110,7 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     }
     receive_workers(&reunion, Arc::clone(&engine)).with_context(|| format!("listening on {}", reunion.display()))?;
     let _announcement = if config.mdns {
-        mdns::Announcement::start(&config.name, store.host_id(), ports.http)
+        mdns::Announcement::start(&config.name, store.host_id(), ports.http, &config.bind)
             .inspect_err(|error| tracing::warn!(%error, "not announced by mDNS; clients must add this host by address"))
             .ok()
     } else {
