@@ -127,7 +127,12 @@ impl PairingServer {
     /// Answers `/pair` and `/unpair`. Phase 1 is answered when its PIN was entered, or given up when the future is
     /// dropped. Over HTTPS the caller has made sure that the client is known.
     pub async fn answer(
-        &self, path: PairPath, query: &str, peer: SocketAddr, channel: Channel, store: &Arc<Store>,
+        &self,
+        path: PairPath,
+        query: &str,
+        peer: SocketAddr,
+        channel: Channel,
+        store: &Arc<Store>,
     ) -> String {
         let address = peer.ip().to_canonical();
         let outcome = self.handle(address, path, query, channel);
@@ -157,7 +162,11 @@ impl PairingServer {
     /// # Errors
     /// [`PinRefused`]; then no attempt was touched.
     pub fn enter_pin(
-        &self, pin: &str, id: Option<AttemptId>, address: Option<IpAddr>, name: Option<String>,
+        &self,
+        pin: &str,
+        id: Option<AttemptId>,
+        address: Option<IpAddr>,
+        name: Option<String>,
     ) -> Result<AttemptId, PinRefused> {
         let pin: Pin = pin.trim().parse().map_err(|_| PinRefused::NotAPin)?;
         let now = self.now();
@@ -215,7 +224,11 @@ impl PairingServer {
     }
 
     async fn pin(
-        &self, key: (IpAddr, UniqueId), device: Option<String>, certificate: Certificate, store: Arc<Store>,
+        &self,
+        key: (IpAddr, UniqueId),
+        device: Option<String>,
+        certificate: Certificate,
+        store: Arc<Store>,
     ) -> PairReply {
         let Entered { name, result } = match self.state().entered.remove(&key) {
             Some(entered) => entered,
@@ -265,7 +278,11 @@ impl State {
     }
 
     fn enter(
-        &mut self, id: AttemptId, pin: Pin, name: Option<String>, now: Timestamp,
+        &mut self,
+        id: AttemptId,
+        pin: Pin,
+        name: Option<String>,
+        now: Timestamp,
     ) -> Result<AttemptId, PinRefused> {
         let target = pairing::AttemptId::from_number(id.0);
         let waiting = self.attempts.pending().find(|attempt| attempt.id == target);
@@ -319,7 +336,9 @@ impl Drop for Held<'_> {
 
 /// The one attempt that `id` and `address` leave.
 fn choose(
-    pending: Vec<PendingAttempt>, id: Option<AttemptId>, address: Option<IpAddr>,
+    pending: Vec<PendingAttempt>,
+    id: Option<AttemptId>,
+    address: Option<IpAddr>,
 ) -> Result<AttemptId, PinRefused> {
     if pending.is_empty() {
         return Err(PinRefused::NobodyWaits);

@@ -17,6 +17,14 @@ use crate::net::sockets::Dscp;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SessionId(pub u64);
 
+impl SessionId {
+    /// A short form for pictures; two sessions of a host rarely share it.
+    pub fn mark(self) -> u16 {
+        let [a, b, c, d, ..] = self.0.to_le_bytes();
+        u16::from_le_bytes([a ^ c, b ^ d])
+    }
+}
+
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

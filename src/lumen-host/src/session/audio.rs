@@ -7,7 +7,10 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use lumen_core::gamestream::audio::{AudioEncryption, AudioPacketizer, AudioPacketizerConfig};
+use lumen_core::crypto::CbcKey;
+use lumen_core::gamestream::audio::{
+    AudioConfig, AudioEncryption, AudioFec, AudioPacketizer, PacketDuration as WireDuration,
+};
 use lumen_opus::{Encoder, EncoderConfig, Layout, PacketDuration};
 
 use crate::audio::AudioSource;
@@ -49,10 +52,15 @@ impl AudioStream {
             duration,
             complexity: params.complexity,
         })?;
-        let encryption =
-            params.encrypted.then(|| AudioEncryption { key: spec.key.0, key_id: spec.key_id });
-        let packetizer =
-            AudioPacketizer::new(AudioPacketizerConfig { packet_duration_ms: params.packet_duration_ms, encryption });
+        let packetizer = AudioPacketizer::new(AudioConfig {
+            packet_duration: WireDuration::from_millis(params.packet_duration_ms)
+                .ok_or_else(|| anyhow::anyhow!("the protocol has no packets of {} ms", params.packet_duration_ms))?,
+            encryption: params.encrypted.then(|| AudioEncryption {
+                key: CbcKey::new(&spec.key.0),
+                key_id: spec.key_id.cast_signed(),
+            }),
+            fec: AudioFec::On,
+        });
         mark(&socket, Traffic::Audio, params.dscp);
         socket.set_nonblocking(true)?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -103,13 +111,16 @@ impl AudioThread {
             }
             self.source.read(tick, &mut samples);
             match self.encoder.encode(&samples) {
-                Ok(packet) => {
-                    for datagram in self.packetizer.push(packet) {
-                        // A datagram that does not leave is lost, as any may be.
-                        let _ = self.socket.send(datagram);
+                Ok(packet) => match self.packetizer.push(packet) {
+                    Ok(datagrams) => {
+                        for datagram in datagrams.iter() {
+                            // A datagram that does not leave is lost, as any may be.
+                            let _ = self.socket.send(datagram);
+                        }
+                        self.stats.update(|s| s.audio_packets += 1);
                     }
-                    self.stats.update(|s| s.audio_packets += 1);
-                }
+                    Err(error) => tracing::warn!(%error, "a packet of sound was not sent"),
+                },
                 Err(error) => tracing::warn!(%error, "a packet of sound was not encoded"),
             }
             tick += step;

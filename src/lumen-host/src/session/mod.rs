@@ -45,7 +45,7 @@ pub fn run_worker(fd: OwnedFd) -> anyhow::Result<()> {
     };
     let span = tracing::info_span!("session", id = %spec.id, client = %spec.owner_name, app = %spec.app.title);
     let _entered = span.enter();
-    let mut worker = Worker::new(*spec, link);
+    let mut worker = Worker::new(*spec, link)?;
     let reason = worker.run();
     tracing::info!(%reason, "session ended");
     worker.finish(reason.clone());
@@ -75,12 +75,13 @@ struct Stream {
 }
 
 impl Worker {
-    fn new(spec: SessionSpec, link: Link) -> Self {
+    fn new(spec: SessionSpec, link: Link) -> anyhow::Result<Self> {
         let mut display: Box<dyn VirtualDisplay> = match spec.app.display {
-            DisplayKind::Testcard => Box::new(Testcard::new(spec.mode, spec.id.0, &spec.owner_name)),
+            // The card shows a short mark of the session, so that its client can tell its own picture.
+            DisplayKind::Testcard => Box::new(Testcard::new(spec.mode, spec.id.mark(), &spec.owner_name)?),
         };
         let input = display.input();
-        Self {
+        Ok(Self {
             spec,
             link: Some(link),
             display,
@@ -88,7 +89,7 @@ impl Worker {
             stream: None,
             video_events: mpsc::channel(),
             alone_since: Some(Instant::now()),
-        }
+        })
     }
 
     fn run(&mut self) -> EndReason {

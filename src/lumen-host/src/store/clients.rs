@@ -112,16 +112,6 @@ impl Registry {
         due
     }
 
-    pub(super) fn find(&self, selector: &str) -> Vec<Client> {
-        let all = self.all();
-        let named: Vec<_> = all.iter().filter(|client| client.name == selector).cloned().collect();
-        if !named.is_empty() || selector.len() < 4 {
-            return named;
-        }
-        let digits = selector.replace([':', ' '], "").to_lowercase();
-        all.into_iter().filter(|client| client.fingerprint.to_string().starts_with(&digits)).collect()
-    }
-
     /// `wanted`, tidied, with a number behind it if another client has it.
     pub(super) fn free_name(&self, wanted: &str) -> String {
         let tidy: String = wanted.trim().chars().filter(|c| !c.is_control()).take(56).collect();

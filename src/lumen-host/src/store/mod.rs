@@ -161,12 +161,6 @@ impl Store {
             .map_err(|error| StoreError::database(&self.directory, error))
     }
 
-    /// The clients that `selector` may mean: an exact name, else the beginning (at least four digits) of a
-    /// fingerprint.
-    pub fn find(&self, selector: &str) -> Vec<Client> {
-        self.registry().find(selector)
-    }
-
     /// The number of the application `name`, the same on every call and after every restart, and none of `taken`.
     ///
     /// # Errors

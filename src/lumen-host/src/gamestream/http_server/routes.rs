@@ -13,7 +13,8 @@ use lumen_core::gamestream::http::{
     LaunchRequest, LaunchVerb, Query, ServerInfo, advertised_address,
 };
 
-use super::connection::{Origin, Security};use lumen_core::gamestream::pairing::PairPath;
+use super::connection::{Origin, Security};
+use lumen_core::gamestream::pairing::PairPath;
 
 pub(super) use super::reply::Body;
 use super::{ClientIdentity, RefusedReason, Shared, reply};
@@ -94,9 +95,7 @@ async fn secure(
     }
 }
 
-async fn pair(
-    path: PairPath, query: &str, origin: Origin, channel: Channel, shared: &Arc<Shared>,
-) -> Response<Body> {
+async fn pair(path: PairPath, query: &str, origin: Origin, channel: Channel, shared: &Arc<Shared>) -> Response<Body> {
     reply::xml(shared.pairing.answer(path, query, origin.peer, channel, &shared.store).await)
 }
 

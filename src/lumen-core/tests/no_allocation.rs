@@ -1,0 +1,95 @@
+//! In steady state neither half of the video path allocates: not the packetizer, and not the reassembler if frame
+//! buffers are given back.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use lumen_core::crypto::PacketKey;
+use lumen_core::gamestream::packetizer::{
+    FrameToSend, Oversize, PacketArena, Packetizer, PacketizerConfig, ParityPolicy,
+};
+use lumen_core::gamestream::reassembler::{Reassembler, ReassemblerConfig, VideoEvent};
+use lumen_core::gamestream::video::{FrameIndex, FrameKind, HostLatency, PacketSize, VideoCodec};
+use lumen_core::time::Timestamp;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call goes to the system allocator unchanged; counting touches only a thread-local without destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `dealloc`, and all memory comes from the system allocator.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller keeps the contract of `realloc`, and all memory comes from the system allocator.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// Sizes of frames: small ones, a key frame of several blocks, the largest first so that everything has grown.
+const SIZES: [usize; 8] = [400_000, 20_000, 1, 1376, 90_000, 350_000, 5_000, 399_999];
+
+#[test]
+fn frames_are_sent_and_received_without_allocation() {
+    let packet_size = PacketSize::new(1392).expect("in range");
+    let key = PacketKey::new(&[7; 16]);
+    let mut packetizer = Packetizer::new(PacketizerConfig {
+        packet_size,
+        parity: ParityPolicy::default(),
+        encryption: Some(key.clone()),
+        oversize: Oversize::Refuse,
+    });
+    let mut receiver = Reassembler::new(ReassemblerConfig {
+        encryption: Some(key),
+        ..ReassemblerConfig::new(packet_size, VideoCodec::Av1)
+    });
+    let mut arena = PacketArena::new();
+    let data = vec![0x5A; SIZES[0]];
+    let mut index = FrameIndex::FIRST;
+    let mut allocations = Vec::with_capacity(3);
+    for _round in 0..3 {
+        let before = ALLOCATIONS.get();
+        for size in SIZES {
+            let frame = FrameToSend {
+                data: &data[..size],
+                index,
+                kind: FrameKind::P,
+                timestamp_90k: index.0,
+                host_latency: HostLatency::UNKNOWN,
+                long_term_reference: false,
+            };
+            packetizer.packetize(&frame, &mut arena).expect("fits");
+            // The first packet of each frame is lost, so that one is rebuilt.
+            for datagram in arena.datagrams_mut().skip(1) {
+                let _ = receiver.receive(datagram, Timestamp::from_micros(u64::from(index.0) * 16_667));
+            }
+            let mut complete = false;
+            while let Some(event) = receiver.poll() {
+                if let VideoEvent::Frame(frame) = event {
+                    complete = frame.data == data[..size];
+                    receiver.recycle(frame.data);
+                }
+            }
+            assert!(complete);
+            index = index.next();
+        }
+        allocations.push(ALLOCATIONS.get() - before);
+    }
+    assert!(allocations[0] > 0, "the allocator does not count");
+    assert_eq!(allocations[1..], [0, 0]);
+}
