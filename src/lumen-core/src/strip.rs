@@ -22,6 +22,8 @@
 
 use std::time::Duration;
 
+use crate::gamestream::input::InputEvent;
+
 /// The first 16 cells of every strip: as many light as dark ones.
 pub const MARKER: u16 = 0xAC53;
 
@@ -243,9 +245,10 @@ pub fn read_with(layout: StripLayout, mut luma: impl FnMut(u32, u32) -> u32) -> 
     StripContent::from_cells(&bytes)
 }
 
-/// A digest of one encoded input event (its packet from the magic on), for [`StripContent::input_digest`].
-pub fn event_digest(encoded: &[u8]) -> u32 {
-    encoded.iter().fold(0x811C_9DC5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+/// A digest of one input event, for [`StripContent::input_digest`]: FNV-1a of its packet from the magic on, so that
+/// whoever sent the packet can work it out.
+pub fn event_digest(event: &InputEvent) -> u32 {
+    fnv1a(&event.to_bytes()[4..])
 }
 
 /// The pitch in hertz of the tone that the test card of session `session` plays on `channel` (0..8, in the order
@@ -278,6 +281,11 @@ fn threshold(marker: &[u32]) -> Result<u32, StripError> {
     };
     let (light, dark) = (mean(true), mean(false));
     if light < dark + MIN_CONTRAST { Err(StripError::NoMarker) } else { Ok(dark.midpoint(light)) }
+}
+
+/// The 32-bit FNV-1a hash.
+fn fnv1a(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811C_9DC5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
 /// CRC-16/CCITT-FALSE: polynomial 0x1021, start 0xFFFF, no reflection.
@@ -465,8 +473,9 @@ mod tests {
     }
 
     #[test]
-    fn checksum_matches_the_published_check_value() {
+    fn checksum_and_digest_match_their_published_check_values() {
         assert_eq!(crc16(b"123456789"), 0x29B1);
+        assert_eq!(fnv1a(b"foobar"), 0xBF9C_F968);
     }
 
     #[test]
