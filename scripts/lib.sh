@@ -48,9 +48,43 @@ need_cargo_tool() {
   cargo install --quiet --locked "$2"
 }
 
-build_packages=(build-essential pkg-config libssl-dev nasm cmake ca-certificates)
+build_packages=(build-essential python3 pkg-config libssl-dev nasm cmake ca-certificates)
 # The encoders and decoders of FFmpeg are found at run time; without them the host encodes H.264 with its own.
 ffmpeg_packages=(libavcodec59 libavutil57)
 if ! apt-cache show libavcodec59 >/dev/null 2>&1; then
   ffmpeg_packages=(ffmpeg)
 fi
+
+# wait_for WHAT SECONDS COMMAND...: until the command succeeds.
+wait_for() {
+  local what=$1 limit=$((SECONDS + $2)); shift 2
+  until "$@" >/dev/null 2>&1; do
+    [ "$SECONDS" -lt "$limit" ] || { echo "waited in vain for $what" >&2; return 1; }
+    sleep 0.1
+  done
+}
+
+# A base port whose derived ports are free now.
+free_base_port() {
+  python3 - <<'PY'
+import random, socket
+for _ in range(200):
+    base = random.randrange(20000, 32000)
+    held = []
+    try:
+        for kind, offset in ((socket.SOCK_STREAM, -5), (socket.SOCK_STREAM, 0), (socket.SOCK_DGRAM, 9),
+                             (socket.SOCK_DGRAM, 10), (socket.SOCK_DGRAM, 11), (socket.SOCK_STREAM, 21)):
+            s = socket.socket(socket.AF_INET, kind)
+            held.append(s)
+            s.bind(("0.0.0.0", base + offset))
+        print(base)
+        break
+    except OSError:
+        continue
+    finally:
+        for s in held:
+            s.close()
+else:
+    raise SystemExit("no free ports")
+PY
+}

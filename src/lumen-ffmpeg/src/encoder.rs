@@ -133,3 +133,15 @@ impl VideoEncoder {
         self.context.set_number(option, value)
     }
 }
+
+impl Drop for VideoEncoder {
+    /// Ends the stream first: SVT-AV1 hangs when it is closed with a picture under way.
+    fn drop(&mut self) {
+        // SAFETY: the context is open; a null frame ends the stream.
+        let ended =
+            unsafe { (self.context.library.functions.avcodec_send_frame)(self.context.pointer(), core::ptr::null()) };
+        if ended >= 0 {
+            while let Ok(Some(_)) = self.receive() {}
+        }
+    }
+}

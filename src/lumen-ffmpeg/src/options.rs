@@ -73,9 +73,8 @@ impl Context {
     pub(crate) fn set_number(&mut self, option: &str, value: i64) -> Result<(), Error> {
         let name = CString::new(option).unwrap_or_default();
         // SAFETY: the context is live and begins with its class; the name is a C string.
-        let code = unsafe {
-            (self.library.functions.av_opt_set_int)(self.pointer(), name.as_ptr(), value, SEARCH_CHILDREN)
-        };
+        let code =
+            unsafe { (self.library.functions.av_opt_set_int)(self.pointer(), name.as_ptr(), value, SEARCH_CHILDREN) };
         if code < 0 {
             let (codec, option, value) = (self.codec.clone(), option.to_owned(), value.to_string());
             return Err(Error::Option { codec, option, value, reason: self.library.reason(code) });
@@ -89,12 +88,7 @@ impl Context {
         let mut value = 0;
         // SAFETY: the context is live and begins with its class; the name is a C string; `value` can be written to.
         let code = unsafe {
-            (self.library.functions.av_opt_get_int)(
-                self.pointer(),
-                name.as_ptr(),
-                SEARCH_CHILDREN,
-                &raw mut value,
-            )
+            (self.library.functions.av_opt_get_int)(self.pointer(), name.as_ptr(), SEARCH_CHILDREN, &raw mut value)
         };
         (code >= 0).then_some(value)
     }

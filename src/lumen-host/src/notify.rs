@@ -1,7 +1,7 @@
 //! Telling the service manager: ready, what happens, still alive, stopping. Without one, nothing happens.
 
-use std::time::{Duration, Instant};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 

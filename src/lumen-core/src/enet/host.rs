@@ -132,7 +132,8 @@ pub struct PeerStatistics {
     pub round_trip: Duration,
     /// Smoothed deviation of the round trip time, whole milliseconds.
     pub round_trip_variance: Duration,
-    /// Share of reliable transmissions that were not acknowledged in time, smoothed, 0.0..=1.0.
+    /// Share of reliable transmissions that were not acknowledged in time, smoothed over some 32 of them,
+    /// 0.0..=1.0. Counts losses in either direction.
     pub loss: f32,
     /// Reliable transmissions so far, repetitions included.
     pub transmissions: u64,
@@ -480,12 +481,12 @@ impl Farewell {
         if from.remote() != self.address.remote() || header.session != self.incoming_session || now > until {
             return None;
         }
+        // Only to what waits for an answer: two ends must not say goodbye to each other forever.
+        let mut waiting = datagram.commands().map_while(Result::ok).filter(|command| command.acknowledge);
         let bytes = match &self.words {
-            Words::Repeat(bytes) => bytes.clone(),
+            Words::Repeat(bytes) => waiting.next().map(|_| bytes.clone())?,
             Words::AcknowledgeDisconnect => {
-                let is_disconnect =
-                    |command: &Command<'_>| command.acknowledge && matches!(command.body, Body::Disconnect { .. });
-                let command = datagram.commands().map_while(Result::ok).find(is_disconnect)?;
+                let command = waiting.find(|command| matches!(command.body, Body::Disconnect { .. }))?;
                 let body = Body::Acknowledge { sequence: command.sequence, sent_time: header.sent_time? };
                 let mut bytes = Vec::new();
                 self.header.encode(&mut bytes);

@@ -26,6 +26,8 @@
 //! of peers by [`HostConfig::peer_limit`], half-open ones more tightly. A datagram is only taken from the address
 //! that its peer connected from; see [`Event::ForeignAddress`] for clients that roam.
 
+#![forbid(unsafe_code)]
+
 mod config;
 mod handshake;
 mod host;

@@ -54,6 +54,7 @@ struct Outgoing {
     /// Position among everything queued; commands leave in this order.
     order: u64,
     attempts: u32,
+    first_sent: Timestamp,
     sent: Timestamp,
     /// How long to wait after the next, or after this, transmission; none: decided when it is sent first.
     patience: Option<Duration>,
@@ -226,6 +227,7 @@ impl Outbound {
             payload,
             order: self.order,
             attempts: 0,
+            first_sent: Timestamp::ZERO,
             sent: Timestamp::ZERO,
             patience: None,
         };
@@ -240,18 +242,9 @@ impl Outbound {
         }
     }
 
-    /// Takes an acknowledgement. Says what was acknowledged by it, if anything.
+    /// Takes an acknowledgement. Says what was acknowledged by it, if anything; what was never sent, or was
+    /// acknowledged before, is no sign of life.
     pub fn acknowledged(&mut self, channel: u8, sequence: u16, sent_time: u16, now: Timestamp) -> Option<Purpose> {
-        let age = clock(now).wrapping_sub(sent_time);
-        // More than half of the clock's range means that the echo lies in the future.
-        if age < 0x8000 {
-            let sample = u32::from(age.max(1));
-            self.round_trip.sample(sample);
-            self.throttle.sample(sample, self.round_trip.time(), self.round_trip.variance(), now);
-        }
-        self.silent_since = None;
-        self.last_acknowledged = now;
-
         let wanted = |outgoing: &Outgoing| outgoing.channel == channel && outgoing.sequence == sequence;
         let found = if let Some(index) = self.in_flight.iter().position(wanted) {
             let found = self.in_flight.remove(index)?;
@@ -262,10 +255,17 @@ impl Outbound {
             let index = self.reliable.iter().take_while(repeated).position(wanted)?;
             self.reliable.remove(index)?
         };
-        if found.attempts == 1 {
-            self.loss -= self.loss * LOSS_WEIGHT;
-        }
         self.held_bytes -= found.cost();
+        self.silent_since = None;
+        self.last_acknowledged = now;
+        self.loss -= self.loss * LOSS_WEIGHT;
+        // An echo from before the first transmission, or from the future, measures nothing.
+        let sample = u64::from(clock(now).wrapping_sub(sent_time));
+        if sample <= now.as_millis().saturating_sub(found.first_sent.as_millis()) {
+            let sample = sample.clamp(1, u32::MAX.into()) as u32;
+            self.round_trip.sample(sample);
+            self.throttle.sample(sample, self.round_trip.time(), self.round_trip.variance(), now);
+        }
         Some(found.purpose)
     }
 
@@ -373,6 +373,7 @@ impl Outbound {
     fn launch(&mut self, mut outgoing: Outgoing, now: Timestamp) {
         if outgoing.patience.is_none() {
             outgoing.patience = Some(self.patience(0));
+            outgoing.first_sent = now;
         }
         outgoing.attempts += 1;
         outgoing.sent = now;
@@ -388,11 +389,11 @@ impl Outbound {
 
     /// Moves what was not acknowledged in time to the front of the queue.
     pub fn expire(&mut self, now: Timestamp) -> Pulse {
-        let mut expired = Vec::new();
-        let mut waiting = VecDeque::with_capacity(self.in_flight.len());
-        for outgoing in self.in_flight.drain(..) {
-            if outgoing.deadline() <= now { expired.push(outgoing) } else { waiting.push_back(outgoing) }
+        if self.deadline().is_none_or(|deadline| deadline > now) {
+            return Pulse::Alive;
         }
+        let (expired, waiting): (VecDeque<_>, _) =
+            self.in_flight.drain(..).partition(|outgoing| outgoing.deadline() <= now);
         self.in_flight = waiting;
         let mut pulse = Pulse::Alive;
         for outgoing in expired.into_iter().rev() {

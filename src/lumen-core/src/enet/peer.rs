@@ -3,11 +3,11 @@
 
 use std::collections::VecDeque;
 
-use super::handshake::{Agreement, MAX_WINDOW, Sessions, Terms, handshake, window_for_bandwidth};
+use super::handshake::{Agreement, MAX_WINDOW, NO_SESSION, Sessions, Terms, handshake, window_for_bandwidth};
 use super::inbound::{Inbound, Receipt};
 use super::outbound::{Outbound, Pulse, Purpose};
 use super::throttle::Throttle;
-use super::wire::{Body, Command, Datagram, Handshake, Header, PEER_CHANNEL};
+use super::wire::{Body, Command, Datagram, Handshake, Header, NO_SLOT, PEER_CHANNEL};
 use super::{
     Delivery, DisconnectCause, DropReason, Event, HostConfig, Marking, PeerAddress, PeerId, PeerStatistics, SendError,
 };
@@ -58,6 +58,8 @@ pub(super) struct Peer {
     remote_slot: Option<u16>,
     connect_id: [u8; 4],
     sessions: Option<Sessions>,
+    /// While the own numbers are unknown: the one that they cannot be.
+    stale_session: u8,
     state: State,
     terms: Terms,
     inbound: Inbound,
@@ -100,7 +102,8 @@ impl Peer {
     ) -> Self {
         let terms = Terms { channels, mtu: config.mtu, window: MAX_WINDOW };
         let settings = Throttle::DEFAULT_SETTINGS;
-        let mut peer = Self::new(id, address, connect_id, terms, Throttle::new(settings), config);
+        let peer = Self::new(id, address, connect_id, terms, Throttle::new(settings), config);
+        let mut peer = Self { stale_session: last.incoming, ..peer };
         let offer = handshake(id.slot, last.incoming, last.outgoing, terms, settings, connect_id);
         peer.outbound.queue_control(Purpose::Connect, Body::Connect { offer, data });
         peer
@@ -122,6 +125,7 @@ impl Peer {
             remote_slot: None,
             connect_id,
             sessions: None,
+            stale_session: NO_SESSION,
             state: State::Connecting,
             terms,
             inbound: Inbound::new(terms.channels, config.limits),
@@ -177,7 +181,7 @@ impl Peer {
 
     /// Whether a datagram with this session number can be meant for this connection.
     pub fn matches_session(&self, session: u8) -> bool {
-        self.sessions.is_none_or(|sessions| session == sessions.incoming)
+        self.sessions.map_or(session != self.stale_session, |sessions| session == sessions.incoming)
     }
 
     /// Header of a datagram to the peer, without sent time.
@@ -245,6 +249,7 @@ impl Peer {
             Body::Disconnect { data } => return Ok((self.disconnected_by_peer(data), Receipt::Acknowledge)),
             _ => {}
         }
+        self.confirm_implicitly(command, now, events);
         if !self.is_established() {
             return Ok((Fate::Lives, Receipt::Silent));
         }
@@ -281,15 +286,27 @@ impl Peer {
     ) -> Fate {
         let purpose = self.outbound.acknowledged(channel, sequence, sent_time, now);
         match (self.state, purpose) {
-            (State::HalfOpen { data, .. }, Some(Purpose::VerifyConnect)) => {
-                self.state = State::Connected;
-                self.outbound.established(now);
-                events.push_back(Event::Connected { peer: self.id, data });
-            }
+            (State::HalfOpen { data, .. }, Some(Purpose::VerifyConnect)) => self.confirm(data, now, events),
             (State::Disconnecting, Some(Purpose::Disconnect)) => return Fate::ends(0, DisconnectCause::Completed),
             _ => {}
         }
         Fate::Lives
+    }
+
+    fn confirm(&mut self, data: u32, now: Timestamp, events: &mut VecDeque<Event>) {
+        self.state = State::Connected;
+        self.outbound.established(now);
+        events.push_back(Event::Connected { peer: self.id, data });
+    }
+
+    /// A client that pings and sends has the grant, even if its acknowledgement was lost. The grant is still
+    /// repeated until it is acknowledged.
+    fn confirm_implicitly(&mut self, command: &Command<'_>, now: Timestamp, events: &mut VecDeque<Event>) {
+        if let State::HalfOpen { data, .. } = self.state
+            && !matches!(command.body, Body::VerifyConnect(_))
+        {
+            self.confirm(data, now, events);
+        }
     }
 
     fn verified(
@@ -303,7 +320,7 @@ impl Peer {
             Ok(terms)
                 if grant.connect_id == self.connect_id
                     && grant.throttle == self.outbound.throttle.settings()
-                    && grant.slot < super::wire::NO_SLOT =>
+                    && grant.slot < NO_SLOT =>
             {
                 terms
             }

@@ -49,6 +49,10 @@ fn reliable_messages_arrive_once_and_in_order_per_channel() {
         let statistics = network.client.statistics(peer).unwrap();
         assert_eq!((statistics.in_flight_bytes, statistics.outgoing_bytes), (0, 0));
         assert!(statistics.lost > 0 && statistics.transmissions > statistics.lost);
+        // Losses in either direction, and what jitter made late.
+        let lost = 1.0 - (1.0 - loss) * (1.0 - loss);
+        let measured = statistics.lost as f64 / statistics.transmissions as f64;
+        assert!((lost * 0.7..lost * 1.2 + 0.1).contains(&measured), "{measured} at {loss}");
     }
 }
 

@@ -55,6 +55,9 @@ pub enum End {
     Client,
 }
 
+/// Arrival, tie breaker, whether it goes to the server, sender's address, payload.
+type Travelling = (Timestamp, u64, bool, SocketAddr, Vec<u8>);
+
 pub struct Network {
     pub server: Host,
     pub client: Host,
@@ -62,10 +65,8 @@ pub struct Network {
     pub link: Link,
     pub client_address: PeerAddress,
     random: Random,
-    /// Arrival, tie breaker, receiver, sender's address, payload.
-    wire: BinaryHeap<Reverse<(Timestamp, u64, bool, SocketAddr, Vec<u8>)>>,
+    wire: BinaryHeap<Reverse<Travelling>>,
     order: u64,
-    pub datagrams: u64,
 }
 
 pub fn server_address() -> PeerAddress {
@@ -96,7 +97,6 @@ impl Network {
             random: Random(seed),
             wire: BinaryHeap::new(),
             order: 0,
-            datagrams: 0,
         }
     }
 
@@ -171,7 +171,6 @@ impl Network {
     }
 
     fn carry(&mut self, to_server: bool, from: PeerAddress, Transmit { to, bytes, .. }: Transmit) {
-        self.datagrams += 1;
         let reaches = if to_server { server_address() } else { self.client_address };
         if to.remote() != reaches.remote() {
             return;

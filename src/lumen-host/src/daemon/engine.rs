@@ -10,19 +10,19 @@ use std::time::{Duration, Instant};
 
 use lumen_core::gamestream::control::{ClientMessage, HdrMode, HostMessage, Termination};
 use lumen_core::gamestream::http::{AppId, CodecMask, LaunchReply, LaunchRequest, LaunchVerb, SessionUrl};
-use lumen_core::gamestream::rtsp::{RecordError, SealedRecord};
-use lumen_core::gamestream::sdp::{Ping, SenderAddress, SessionIds, SetupReply, StreamKind, StreamRequest, SurroundParams};
+use lumen_core::gamestream::rtsp::{RecordError, RtspCipher, SealedRecord};
+use lumen_core::gamestream::sdp::{
+    Ping, SenderAddress, SessionIds, SetupReply, StreamKind, StreamRequest, SurroundParams,
+};
 
-use crate::config::{Encryption, StreamConfig};
 use crate::admin::{NoSuchSession, SessionDirectory, SessionInfo, SessionState};
+use crate::config::{Encryption, StreamConfig};
 use crate::encode::{Codec, EncoderPreference};
 use crate::frame::Mode;
 use crate::gamestream::control_server::{ControlEngine, ControlGrant, ControlHandle, LaunchId};
 use crate::gamestream::http_server::{ClientIdentity, LaunchService, RefusedReason};
 use crate::gamestream::media_sockets::{Media, MediaEngine, MediaSockets};
-use crate::link::{
-    AppSpec, EndReason, FromWorker, Link, Resumable, SessionId, SessionSpec, SessionStats, ToWorker,
-};
+use crate::link::{AppSpec, EndReason, FromWorker, Link, Resumable, SessionId, SessionSpec, SessionStats, ToWorker};
 use crate::net::sockets::connected;
 use crate::store::Fingerprint;
 
@@ -32,6 +32,9 @@ use super::worker::{self, Worker, WorkerEvents};
 /// Code that a client shows to its user when the session broke: not one of the codes with a meaning of its own.
 const BROKEN: u32 = 0x8000_4C4D;
 
+/// For so long a client whose launch was replaced still gets an answer over RTSP.
+const REPLACED_LIMIT: Duration = Duration::from_secs(20);
+
 /// What the engine must know.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
@@ -39,6 +42,8 @@ pub struct EngineConfig {
     pub rtsp_port: u16,
     /// Which encoder to take.
     pub encoder: EncoderPreference,
+    /// Effort of the Opus encoder, 0 to 10.
+    pub audio_complexity: u8,
     /// Socket on which lost workers come back.
     pub reunion: PathBuf,
     /// Applications on offer.
@@ -79,6 +84,16 @@ struct Session {
     stats: SessionStats,
     /// Taken back from an earlier daemon: the stream goes on without a control channel.
     orphaned_stream: bool,
+    /// RTSP of launches that a newer one replaced: their clients are told so, in words that they can read.
+    replaced: Vec<Replaced>,
+}
+
+#[derive(Debug)]
+struct Replaced {
+    launch: LaunchId,
+    client: IpAddr,
+    cipher: RtspCipher,
+    at: Instant,
 }
 
 impl Session {
@@ -86,6 +101,11 @@ impl Session {
         if let Err(error) = self.worker.link.send(message, &[]) {
             tracing::warn!(session = %self.spec.id, %error, "the worker did not hear this");
         }
+    }
+
+    fn rtsp_ciphers(&mut self) -> impl Iterator<Item = (LaunchId, &mut RtspCipher)> {
+        let current = self.launch.as_mut().and_then(|launch| Some((launch.id, launch.cipher.as_mut()?)));
+        current.into_iter().chain(self.replaced.iter_mut().map(|old| (old.launch, &mut old.cipher)))
     }
 
     fn state(&self) -> SessionState {
@@ -160,7 +180,7 @@ impl Engine {
         state.last_launch += 1;
         let id = LaunchId(state.last_launch);
         match (request.verb, state.of_owner(owner.fingerprint.as_bytes())) {
-            (LaunchVerb::Launch, Some(session)) => return Err(RefusedReason::Busy),
+            (LaunchVerb::Launch, Some(_)) => return Err(RefusedReason::Busy),
             (LaunchVerb::Resume, None) => return Err(RefusedReason::NothingRunning),
             (LaunchVerb::Resume, Some(session)) => {
                 self.suspend(session, "its client launches anew");
@@ -184,7 +204,7 @@ impl Engine {
             }
         }
         let session = state.of_owner(owner.fingerprint.as_bytes()).ok_or(RefusedReason::NothingRunning)?;
-        session.launch = Some(Launch::new(id, request, client, local, encrypted));
+        session.launch = Some(Launch::new(id, request, client, encrypted));
         tracing::info!(session = %session.spec.id, client = %owner.name, verb = ?request.verb, encrypted, "launch");
         let session_url = SessionUrl::new(local, self.config.rtsp_port, encrypted);
         Ok(LaunchReply { verb: request.verb, session_url })
@@ -259,6 +279,7 @@ impl Engine {
                     codec: Codec::H264,
                     stats: SessionStats::default(),
                     orphaned_stream: streaming,
+                    replaced: Vec::new(),
                 };
                 state.sessions.insert(id, session);
             }
@@ -283,13 +304,21 @@ impl Engine {
                 _ => {}
             }
         }
+        for old in state.sessions.values_mut().flat_map(|session| &mut session.replaced) {
+            if old.client == client
+                && let Ok(text) = old.cipher.open(record)
+            {
+                return Ok((old.launch, text));
+            }
+        }
         Err(refused)
     }
 
-    /// Seals an RTSP reply for a launch.
+    /// Seals an RTSP reply for a launch, or for one that was replaced.
     pub fn seal_rtsp(&self, launch: LaunchId, text: &[u8]) -> Option<Vec<u8>> {
         let mut state = self.lock();
-        let cipher = state.of_launch(launch)?.launch.as_mut()?.cipher.as_mut()?;
+        let sessions = state.sessions.values_mut();
+        let cipher = sessions.flat_map(|session| session.rtsp_ciphers()).find(|(id, _)| *id == launch)?.1;
         cipher.seal(text).ok()
     }
 
@@ -336,7 +365,7 @@ impl Engine {
         let mut state = self.lock();
         let Some(session) = state.of_launch(launch) else { return Ok(false) };
         let Some(launch) = session.launch.as_mut() else { return Ok(false) };
-        let announced = super::negotiate::announced(wish, launch, &self.config.stream)?;
+        let announced = super::negotiate::announced(wish, launch, &self.config.stream, self.config.audio_complexity)?;
         session.mode = announced.stream.video.encoder.mode;
         session.codec = announced.stream.video.encoder.codec;
         session.orphaned_stream = false;
@@ -373,6 +402,7 @@ impl Engine {
             codec: Codec::H264,
             stats: SessionStats::default(),
             orphaned_stream: false,
+            replaced: Vec::new(),
         })
     }
 
@@ -380,6 +410,10 @@ impl Engine {
     fn suspend(&self, session: &mut Session, why: &str) {
         session.orphaned_stream = false;
         let Some(launch) = session.launch.take() else { return };
+        session.replaced.retain(|old| old.at.elapsed() < REPLACED_LIMIT);
+        if let Some(cipher) = launch.cipher {
+            session.replaced.push(Replaced { launch: launch.id, client: launch.client, cipher, at: Instant::now() });
+        }
         tracing::info!(session = %session.spec.id, why, "suspended");
         self.end_control(launch.id, None);
         session.tell(&ToWorker::Suspend);

@@ -28,8 +28,6 @@ pub(super) struct Launch {
     pub(super) key_id: u32,
     /// Address that launched, without port.
     pub(super) client: IpAddr,
-    /// Address of ours that it launched at.
-    pub(super) local: IpAddr,
     /// Set if RTSP is encrypted.
     pub(super) cipher: Option<RtspCipher>,
     pub(super) token: SessionToken,
@@ -82,7 +80,7 @@ pub(super) enum Overdue {
 }
 
 impl Launch {
-    pub(super) fn new(id: LaunchId, request: &LaunchRequest, client: IpAddr, local: IpAddr, encrypted: bool) -> Self {
+    pub(super) fn new(id: LaunchId, request: &LaunchRequest, client: IpAddr, encrypted: bool) -> Self {
         let mut entropy = super::random;
         let key = StreamKey(*request.key.as_bytes());
         Self {
@@ -90,7 +88,6 @@ impl Launch {
             key,
             key_id: request.key_id.0,
             client: client.to_canonical(),
-            local: local.to_canonical(),
             cipher: encrypted.then(|| RtspCipher::host(&key.0)),
             token: SessionToken::generate(&mut entropy),
             ping_payload: PingPayload::generate(&mut entropy),

@@ -1,6 +1,5 @@
 //! Starting and stopping the daemon.
 
-use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin::{AdminServer, AdminState};
 use crate::config::Config;
-use crate::encode::{self, EncoderInfo, EncoderName, EncoderPreference};
+use crate::encode::{self, EncoderInfo, EncoderPreference};
 use crate::gamestream::catalogue::AppCatalogue;
 use crate::gamestream::http_server::{HttpServer, Shared};
 use crate::gamestream::media_sockets::{self, MediaSockets};
@@ -56,7 +55,8 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let engine = Engine::new(
         EngineConfig {
             rtsp_port: ports.rtsp,
-            encoder: encoder_preference(&config.encoder),
+            encoder: EncoderPreference { encoder: config.encoder.only, x264_preset: config.encoder.x264_preset },
+            audio_complexity: config.audio.complexity,
             reunion: reunion.clone(),
             apps: apps
                 .entries()
@@ -70,7 +70,10 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
                 })
                 .collect(),
             codecs: mask(&probe)?,
-            encoders: probe.iter().map(|e| format!("{} ({:?} {:?} {:?})", e.name.as_str(), e.codec, e.depth, e.chroma)).collect(),
+            encoders: probe
+                .iter()
+                .map(|e| format!("{} ({:?} {:?} {:?})", e.name.as_str(), e.codec, e.depth, e.chroma))
+                .collect(),
             stream: config.stream.clone(),
         },
         Arc::clone(&sockets),
@@ -194,17 +197,4 @@ fn offer(config: &Config, found: &[EncoderInfo]) -> Arc<Offer> {
         reference_invalidation: true,
         encryption: config.stream.encryption,
     })
-}
-
-fn encoder_preference(settings: &crate::config::EncoderSettings) -> EncoderPreference {
-    use crate::config::EncoderPreference as Wish;
-    let encoder = match settings.preference {
-        Wish::Auto => None,
-        Wish::Openh264 => Some(EncoderName::OpenH264),
-        Wish::X264 => Some(EncoderName::X264),
-        Wish::X265 => Some(EncoderName::X265),
-        Wish::SvtAv1 => Some(EncoderName::SvtAv1),
-        Wish::Null => Some(EncoderName::Null),
-    };
-    EncoderPreference { encoder, ..EncoderPreference::default() }
 }

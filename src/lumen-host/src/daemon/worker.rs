@@ -1,6 +1,5 @@
 //! Starting workers and listening to them.
 
-use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
@@ -43,12 +42,7 @@ pub(super) fn spawn(spec: &SessionSpec, events: Arc<dyn WorkerEvents>) -> anyhow
 }
 
 /// Takes back a worker that outlived an earlier daemon.
-pub(super) fn adopt(
-    id: SessionId,
-    pid: u32,
-    link: Link,
-    events: Arc<dyn WorkerEvents>,
-) -> anyhow::Result<Worker> {
+pub(super) fn adopt(id: SessionId, pid: u32, link: Link, events: Arc<dyn WorkerEvents>) -> anyhow::Result<Worker> {
     let link = Arc::new(link);
     listen(id, Arc::clone(&link), None, events)?;
     Ok(Worker { link, pid })
@@ -78,12 +72,6 @@ fn listen(
     };
     std::thread::Builder::new().name("worker-link".into()).spawn(run).context("starting a thread")?;
     Ok(())
-}
-
-/// The descriptor that a worker inherits: its standard input.
-pub(crate) fn inherited_link() -> anyhow::Result<OwnedFd> {
-    use std::os::fd::AsFd;
-    std::io::stdin().as_fd().try_clone_to_owned().context("taking the link from standard input")
 }
 
 trait WorkerCommand {

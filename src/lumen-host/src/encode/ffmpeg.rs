@@ -3,22 +3,29 @@
 //! All run without look-ahead and without B frames: a picture goes in, its access unit comes out. None of them can
 //! leave out references by number through this interface, so invalidation is answered with a key frame. libx264 takes a
 //! new bitrate with the next picture; the others are opened anew, which makes that picture a key frame.
+//!
+//! SVT-AV1 before version 3 keeps pictures back until more come and forgets requests for key frames. Whether the
+//! installed one does is tried once; if so it is refused, and libaom, slower but immediate, is next in line.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use lumen_ffmpeg::{EncoderParams, Library, PictureType, PixelFormat, VideoEncoder};
+use lumen_ffmpeg::{EncoderParams, Library, Packet, PictureType, PixelFormat, VideoEncoder};
 
 use super::annexb;
 use super::convert::convert;
+use super::rate::MIN_QP;
 use super::{
     AccessUnit, BitDepth, Chroma, Codec, EncodeError, Encoder, EncoderConfig, EncoderName, FrameIndex, FrameKind,
-    FrameRequest, PictureId, Range, X264Preset,
+    FrameRequest, Matrix, PictureId, Range, X264Preset,
 };
-use crate::frame::Frame;
+use crate::frame::{Frame, Mode};
 
 /// How long an encoder with threads of its own may take for a picture before it counts as broken.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long SVT-AV1 may take for a small picture when it is tried.
+const TRIAL_PATIENCE: Duration = Duration::from_millis(200);
 
 /// How often it is asked meanwhile.
 const POLL_INTERVAL: Duration = Duration::from_micros(100);
@@ -52,6 +59,10 @@ impl FfmpegEncoder {
         preset: X264Preset,
         config: &EncoderConfig,
     ) -> Result<Self, EncodeError> {
+        if name == EncoderName::SvtAv1 && !svt_is_immediate(library) {
+            let reason = "this version holds pictures back; SVT-AV1 3 (with FFmpeg 8) does not".to_owned();
+            return Err(EncodeError::Unsupported { encoder: name.as_str(), reason });
+        }
         let running_bps = config.capped_bitrate_bps();
         Ok(Self {
             encoder: open(library, name, preset, config, running_bps)?,
@@ -100,39 +111,30 @@ impl FfmpegEncoder {
         Ok(())
     }
 
-    /// Encodes the picture that was drawn into `unit`.
-    fn run(&mut self, key: bool) -> Result<(), EncodeError> {
+    /// Encodes the picture that was drawn into `unit`; says whether it is a key picture.
+    fn run(&mut self, key: bool) -> Result<bool, EncodeError> {
         let kind = if key { PictureType::Key } else { PictureType::Auto };
         let number = self.pictures;
         self.pictures += 1;
         self.encoder.send(number, kind).map_err(|error| self.failed(&error))?;
-        let started = Instant::now();
-        loop {
-            match self.encoder.receive() {
-                Err(error) => return Err(failed(self.name, &error)),
-                Ok(Some(packet)) => {
-                    if packet.pts != number || packet.key < key {
-                        let reason = "it wrote another picture than was asked for".to_owned();
-                        return Err(EncodeError::Failed { encoder: self.name.as_str(), reason });
-                    }
-                    self.unit.clear();
-                    match self.config.codec {
-                        Codec::Av1 => self.unit.extend_from_slice(packet.data),
-                        codec => annexb::append_cleaned(codec, packet.data, &mut self.unit),
-                    }
-                    self.needs_key = false;
-                    return Ok(());
-                }
-                // Only encoders with threads of their own are not done when they return.
-                Ok(None) if self.name == EncoderName::SvtAv1 && started.elapsed() < PATIENCE => {
-                    std::thread::sleep(POLL_INTERVAL);
-                }
-                Ok(None) => {
-                    let reason = "it held a picture back".to_owned();
-                    return Err(EncodeError::Failed { encoder: self.name.as_str(), reason });
-                }
+        let wrong = |reason: &str| EncodeError::Failed { encoder: self.name.as_str(), reason: reason.to_owned() };
+        // Only an encoder with threads of its own is not done when it returns.
+        let patience = if self.name == EncoderName::SvtAv1 { PATIENCE } else { Duration::ZERO };
+        let is_key = wait_for_packet(&mut self.encoder, patience, |packet| {
+            if packet.pts != number || (key && !packet.key) {
+                return Err(wrong("it wrote another picture than was asked for"));
             }
-        }
+            self.unit.clear();
+            match self.config.codec {
+                Codec::Av1 => self.unit.extend_from_slice(packet.data),
+                codec => annexb::append_cleaned(codec, packet.data, &mut self.unit),
+            }
+            Ok(packet.key)
+        })
+        .map_err(|error| failed(self.name, &error))?;
+        let is_key = is_key.unwrap_or_else(|| Err(wrong("it held a picture back")))?;
+        self.needs_key = false;
+        Ok(is_key)
     }
 
     fn failed(&self, error: &lumen_ffmpeg::Error) -> EncodeError {
@@ -153,20 +155,18 @@ impl Encoder for FfmpegEncoder {
     ) -> Result<Option<AccessUnit<'_>>, EncodeError> {
         self.run_at(self.config.capped_bitrate_bps())?;
         self.draw(frame)?;
-        let mut key = self.needs_key || request != FrameRequest::Normal;
-        self.run(key)?;
+        let mut key = self.run(self.needs_key || request != FrameRequest::Normal)?;
         let mut shrinks = 0;
         while self.unit.len() > self.config.max_frame_bytes {
             // The encoder now refers to a picture that the client will not get, so only a key picture can follow.
             self.needs_key = true;
-            key = true;
             if shrinks == MAX_SHRINKS {
                 return Ok(None);
             }
             shrinks += 1;
             self.run_at(self.running_bps / 2)?;
             self.draw(frame)?;
-            self.run(true)?;
+            key = self.run(true)?;
         }
         let kind = if key { FrameKind::Idr } else { FrameKind::P };
         Ok(Some(AccessUnit { data: &self.unit, kind }))
@@ -176,6 +176,56 @@ impl Encoder for FfmpegEncoder {
         self.config.bitrate_bps = bitrate_bps;
         Ok(())
     }
+}
+
+/// Waits for the next packet and hands it on; `None` if none comes in time.
+fn wait_for_packet<T>(
+    encoder: &mut VideoEncoder,
+    patience: Duration,
+    take: impl FnOnce(Packet<'_>) -> T,
+) -> Result<Option<T>, lumen_ffmpeg::Error> {
+    let started = Instant::now();
+    loop {
+        if let Some(packet) = encoder.receive()? {
+            return Ok(Some(take(packet)));
+        }
+        if started.elapsed() >= patience {
+            return Ok(None);
+        }
+        std::thread::sleep(POLL_INTERVAL);
+    }
+}
+
+/// Whether the installed SVT-AV1 yields each picture before it is given the next, and key pictures on request. Tried
+/// once.
+fn svt_is_immediate(library: &Arc<Library>) -> bool {
+    static IMMEDIATE: Mutex<Option<bool>> = Mutex::new(None);
+    let mut known = IMMEDIATE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    *known.get_or_insert_with(|| {
+        let config = EncoderConfig {
+            codec: Codec::Av1,
+            mode: Mode::new(256, 144, 60),
+            bitrate_bps: 1_000_000,
+            depth: BitDepth::Eight,
+            chroma: Chroma::Yuv420,
+            matrix: Matrix::Bt709,
+            range: Range::Limited,
+            slices: 1,
+            max_reference_frames: 1,
+            max_frame_bytes: usize::MAX,
+        };
+        let Ok(mut encoder) = open(library, EncoderName::SvtAv1, X264Preset::default(), &config, 1_000_000) else {
+            return false;
+        };
+        (0..4).all(|number| {
+            let kind = if number == 2 { PictureType::Key } else { PictureType::Auto };
+            encoder.send(number, kind).is_ok()
+                && wait_for_packet(&mut encoder, TRIAL_PATIENCE, |packet| {
+                    packet.pts == number && packet.key == (number % 2 == 0)
+                })
+                .is_ok_and(|immediate| immediate == Some(true))
+        })
+    })
 }
 
 /// The buffer of one picture that the rate is measured over, in whole kilobits as the encoders count.
@@ -209,7 +259,9 @@ fn open(
         (EncoderName::AomAv1, Codec::Av1, BitDepth::Ten, Chroma::Yuv420) => ("libaom-av1", PixelFormat::Yuv420P10),
         (EncoderName::AomAv1, Codec::Av1, BitDepth::Eight, Chroma::Yuv444) => ("libaom-av1", PixelFormat::Yuv444),
         (EncoderName::AomAv1, Codec::Av1, BitDepth::Ten, Chroma::Yuv444) => ("libaom-av1", PixelFormat::Yuv444P10),
-        (_, codec, depth, chroma) => return Err(unsupported(format!("it does not write {codec:?} {depth:?} {chroma:?}"))),
+        (_, codec, depth, chroma) => {
+            return Err(unsupported(format!("it does not write {codec:?} {depth:?} {chroma:?}")));
+        }
     };
     let params = EncoderParams {
         width: mode.width,
@@ -220,8 +272,8 @@ fn open(
     };
     let mut options = common_options(config, bitrate_bps);
     match name {
-        EncoderName::X264 => x264_options(&mut options, config, preset),
-        EncoderName::X265 => x265_options(&mut options, config),
+        EncoderName::X264 => x264_options(&mut options, config, bitrate_bps, preset),
+        EncoderName::X265 => x265_options(&mut options, config, bitrate_bps),
         EncoderName::SvtAv1 => svt_options(&mut options, config),
         _ => aom_options(&mut options, config, bitrate_bps),
     }
@@ -238,8 +290,6 @@ fn common_options(config: &EncoderConfig, bitrate_bps: u64) -> Options {
     };
     vec![
         ("b", bitrate_bps.to_string()),
-        ("maxrate", bitrate_bps.to_string()),
-        ("bufsize", buffer_bits(config, bitrate_bps).to_string()),
         ("bf", "0".to_owned()),
         ("color_range", range.to_owned()),
         ("color_primaries", colour.primaries.to_string()),
@@ -249,18 +299,25 @@ fn common_options(config: &EncoderConfig, bitrate_bps: u64) -> Options {
     ]
 }
 
-fn x264_options(options: &mut Options, config: &EncoderConfig, preset: X264Preset) {
-    // Slices run in parallel, pictures never: that would cost a picture's time. One thread does 150 million pixels
-    // a second; where that is not enough, more slices than asked for are made.
+/// A constant rate, measured over one picture.
+fn constant_rate(config: &EncoderConfig, bitrate_bps: u64) -> [(&'static str, String); 2] {
+    [("maxrate", bitrate_bps.to_string()), ("bufsize", buffer_bits(config, bitrate_bps).to_string())]
+}
+
+fn x264_options(options: &mut Options, config: &EncoderConfig, bitrate_bps: u64, preset: X264Preset) {
+    // Slices run in parallel, each in its thread; pictures never do, since that would cost a picture's time. One thread
+    // does 150 million pixels a second; where that is not enough, more slices than asked for are made.
     let mode = config.mode;
     let needed = (f64::from(mode.width) * f64::from(mode.height) * mode.fps() / 150e6).ceil() as u8;
     let slices = config.slices.max(needed.min(8)).max(1);
+    options.extend(constant_rate(config, bitrate_bps));
     options.extend([
         ("preset", preset.as_str().to_owned()),
         ("tune", "zerolatency".to_owned()),
         ("slices", slices.to_string()),
-        ("threads", super::threads_for(slices).to_string()),
+        ("threads", slices.to_string()),
         ("forced-idr", "1".to_owned()),
+        ("qmin", MIN_QP.to_string()),
         ("g", i32::MAX.to_string()),
         ("sc_threshold", "0".to_owned()),
     ]);
@@ -269,8 +326,9 @@ fn x264_options(options: &mut Options, config: &EncoderConfig, preset: X264Prese
     }
 }
 
-fn x265_options(options: &mut Options, config: &EncoderConfig) {
-    let slices = config.slices.max(1);
+fn x265_options(options: &mut Options, config: &EncoderConfig, bitrate_bps: u64) {
+    options.extend(constant_rate(config, bitrate_bps));
+    // One slice, whatever was asked for: with more, x265 holds a picture back.
     let references = config.max_reference_frames.clamp(1, 3);
     options.extend([
         ("preset", "ultrafast".to_owned()),
@@ -281,7 +339,7 @@ fn x265_options(options: &mut Options, config: &EncoderConfig) {
             format!(
                 "log-level=none:keyint=-1:min-keyint=1:scenecut=0:open-gop=0:repeat-headers=1:info=0:aud=0:hrd=0:\
                  frame-threads=1:rc-lookahead=0:lookahead-slices=0:bframes=0:b-adapt=0:ref={references}:\
-                 slices={slices}:pools={}",
+                 slices=1:pools={}",
                 super::threads_for(u8::MAX)
             ),
         ),
@@ -290,13 +348,16 @@ fn x265_options(options: &mut Options, config: &EncoderConfig) {
 
 fn svt_options(options: &mut Options, config: &EncoderConfig) {
     let rows = tile_rows_log2(config.slices);
+    // Its buffer is given in milliseconds, of which it wants 20 or more.
+    let buffer = (1000.0 / config.mode.fps().max(1.0)).ceil().max(20.0);
     options.extend([
         ("preset", "12".to_owned()),
         (
             "svtav1-params",
             format!(
-                "pred-struct=1:lookahead=0:keyint=-1:irefresh-type=2:scd=0:force-key-frames=1:fast-decode=1:\
-                 enable-overlays=0:enable-tf=0:tile-rows={rows}:lp={}",
+                "rc=2:buf-sz={buffer}:buf-initial-sz={buffer}:buf-optimal-sz={buffer}:pred-struct=1:lookahead=0:\
+                 keyint=-1:irefresh-type=2:scd=0:force-key-frames=1:rtc=1:enable-overlays=0:enable-tf=0:tile-rows={rows}:\
+                 lp={}",
                 super::threads_for(u8::MAX)
             ),
         ),
@@ -304,16 +365,23 @@ fn svt_options(options: &mut Options, config: &EncoderConfig) {
 }
 
 fn aom_options(options: &mut Options, config: &EncoderConfig, bitrate_bps: u64) {
+    options.extend(constant_rate(config, bitrate_bps));
     options.extend([
         ("usage", "realtime".to_owned()),
-        ("cpu-used", "10".to_owned()),
+        ("cpu-used", "8".to_owned()),
         ("lag-in-frames", "0".to_owned()),
         ("minrate", bitrate_bps.to_string()),
         ("g", "9999999".to_owned()),
         ("row-mt", "1".to_owned()),
         ("threads", super::threads_for(u8::MAX).to_string()),
         ("tile-rows", tile_rows_log2(config.slices).to_string()),
-        ("aom-params", "enable-cdef=1:aq-mode=3:deltaq-mode=0:enable-palette=0:enable-order-hint=0".to_owned()),
+        (
+            "aom-params",
+            // FFmpeg knows speeds up to 8 only. Key pictures may take half as much again as the others.
+            "cpu-used=10:aq-mode=3:deltaq-mode=0:max-intra-rate=150:enable-order-hint=0:enable-obmc=0:\
+             enable-warped-motion=0:enable-global-motion=0:enable-ref-frame-mvs=0:enable-palette=0"
+                .to_owned(),
+        ),
     ]);
 }
 

@@ -167,12 +167,7 @@ impl Library {
         if code != 0 || encoder.is_null() {
             return Err(failed("it could not be created", code));
         }
-        let mut library = Self {
-            encoder,
-            params: Box::default(),
-            info: Box::default(),
-            pictures: 0,
-        };
+        let mut library = Self { encoder, params: Box::default(), info: Box::default(), pictures: 0 };
         let mut level: c_int = sys::WELS_LOG_QUIET;
         library.set_option(sys::ENCODER_OPTION_TRACE_LEVEL, (&raw mut level).cast())?;
         let (encoder, params) = (library.encoder, &raw mut *library.params);
@@ -303,11 +298,7 @@ impl Library {
         }
     }
 
-    fn set_option(
-        &mut self,
-        option: sys::ENCODER_OPTION,
-        value: *mut core::ffi::c_void,
-    ) -> Result<(), EncodeError> {
+    fn set_option(&mut self, option: sys::ENCODER_OPTION, value: *mut core::ffi::c_void) -> Result<(), EncodeError> {
         let encoder = self.encoder;
         // SAFETY: the encoder is live, and callers pass the type that the option takes.
         let code = unsafe { call((**encoder).SetOption, |set| set(encoder, option, value)) };

@@ -124,10 +124,8 @@ fn open_named(
         EncoderName::OpenH264 => Box::new(OpenH264Encoder::open(config)?),
         EncoderName::Null => Box::new(NullEncoder::new(config)),
         EncoderName::X264 | EncoderName::X265 | EncoderName::SvtAv1 | EncoderName::AomAv1 => {
-            let library = library().map_err(|error| EncodeError::Unsupported {
-                encoder: name.as_str(),
-                reason: error.to_string(),
-            })?;
+            let library = library()
+                .map_err(|error| EncodeError::Unsupported { encoder: name.as_str(), reason: error.to_string() })?;
             Box::new(FfmpegEncoder::open(&library, name, preference.x264_preset, config)?)
         }
     })

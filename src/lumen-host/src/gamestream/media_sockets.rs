@@ -50,11 +50,7 @@ impl MediaSockets {
 ///
 /// # Errors
 /// If a socket cannot be prepared or the thread not be started.
-pub fn start(
-    sockets: Arc<MediaSockets>,
-    stop: OwnedFd,
-    engine: Arc<dyn MediaEngine>,
-) -> io::Result<JoinHandle<()>> {
+pub fn start(sockets: Arc<MediaSockets>, stop: OwnedFd, engine: Arc<dyn MediaEngine>) -> io::Result<JoinHandle<()>> {
     let states = [
         (Media::Video, UdpSocketState::new(UdpSockRef::from(&sockets.video))?),
         (Media::Audio, UdpSocketState::new(UdpSockRef::from(&sockets.audio))?),

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lumen_core::gamestream::http::Codec;
-use lumen_core::gamestream::rtsp::{MessageDecoder, Method, Request, RequestError, Response, SealedRecord, WireMessage};
+use lumen_core::gamestream::rtsp::{
+    MessageDecoder, Method, Request, RequestError, Response, SealedRecord, WireMessage,
+};
 use lumen_core::gamestream::sdp::{DescribeOffer, EncryptionBits, HostFeatures, StreamRequest};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

@@ -246,8 +246,7 @@ impl Worker {
         match call(&self.spec) {
             Ok(link) => {
                 let streaming = self.stream.is_some();
-                let hello =
-                    Resumable { spec: self.spec.clone(), pid: std::process::id(), streaming };
+                let hello = Resumable { spec: self.spec.clone(), pid: std::process::id(), streaming };
                 if link.send(&FromWorker::Reunion(Box::new(hello)), &[]).is_ok() {
                     tracing::info!("a daemon took the session back");
                     self.link = Some(link);

@@ -1,6 +1,5 @@
 //! What the next frame must be: requests of the client and of the own sender, merged until the encoder takes them.
 
-
 use std::sync::{Mutex, PoisonError};
 
 use crate::encode::{FrameIndex, FrameRequest};

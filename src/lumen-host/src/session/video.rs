@@ -13,6 +13,7 @@ use lumen_core::gamestream::packetizer::{FrameToSend, PacketArena, Packetizer};
 use lumen_core::gamestream::video::HostLatency;
 
 use crate::capture::{Capture, CaptureError, Captured};
+use crate::config::Pacing;
 use crate::daemon::packetizer_config;
 use crate::encode::{self, EncodeError, Encoder, EncoderPreference, FrameIndex, FrameKind, FrameRequest};
 use crate::frame::{Frame, Timeline};
@@ -79,6 +80,7 @@ impl VideoStream {
             sender: BatchSender::new(socket)?,
             sockets,
             params: spec.video.clone(),
+            class: Class::wanted(spec.realtime),
             requests: Arc::clone(&requests),
             stats: Arc::clone(&stats),
             spent,
@@ -243,6 +245,7 @@ struct SendThread {
     sender: BatchSender,
     sockets: Receiver<UdpSocket>,
     params: VideoParams,
+    class: Class,
     requests: Arc<RequestSlot>,
     stats: Arc<StreamStats>,
     spent: mpsc::Sender<Vec<u8>>,
@@ -250,7 +253,7 @@ struct SendThread {
 
 impl SendThread {
     fn run(mut self, frames: &Receiver<EncodedFrame>) {
-        let sleeper = Sleeper::for_this_thread();
+        let sleeper = Sleeper::for_this_thread(self.class);
         if sleeper.class() == Class::Normal {
             tracing::debug!("no real-time class for the sending thread; see `lumen doctor`");
         }
@@ -299,7 +302,10 @@ impl SendThread {
         let interval = self.params.encoder.mode.interval();
         let ordinary_bytes = self.params.encoder.bitrate_bps as f64 / 8.0 * interval.as_secs_f64();
         let ordinary = ordinary_bytes / (per_batch * stride) as f64;
-        let schedule = Schedule::new(now, interval, batches, ordinary);
+        let schedule = match self.params.pacing {
+            Pacing::Deadline => Schedule::new(now, interval, batches, ordinary),
+            Pacing::Off => Schedule::unpaced(now),
+        };
         for (i, batch) in bytes.chunks(per_batch * stride).enumerate() {
             sleeper.until(schedule.deadline(i));
             self.sender.send(batch, stride)?;

@@ -286,7 +286,8 @@ impl HostPairing {
     /// # Errors
     /// [`NoSuchAttempt::None`].
     pub fn cancel(&mut self, id: AttemptId) -> Result<Released, NoSuchAttempt> {
-        let index = self.attempts.iter().position(|attempt| attempt.id == id).ok_or(NoSuchAttempt::None)?;
+        let index =
+            self.attempts.iter().position(|attempt| attempt.id == id && attempt.waits()).ok_or(NoSuchAttempt::None)?;
         self.attempts.remove(index).release("Pairing was cancelled at the host").ok_or(NoSuchAttempt::None)
     }
 
@@ -393,4 +394,185 @@ impl Attempt {
 
 const fn outcome(answer: Answer, released: Option<Released>) -> Outcome {
     Outcome { answer, released, refusal: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::gamestream::pairing::{ClientPairing, ClientPairingError, Progress, Validity};
+
+    fn identity() -> Arc<Identity> {
+        let mut entropy = |buffer: &mut [u8]| buffer.fill(7);
+        Arc::new(Identity::generate("test", Validity::twenty_years(0), &mut entropy).unwrap())
+    }
+
+    fn address(last: u8) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::new(10, 0, 0, last))
+    }
+
+    struct Device {
+        from: IpAddr,
+        pairing: ClientPairing,
+    }
+
+    impl Device {
+        fn new(from: IpAddr, pin: &str, identity: &Arc<Identity>) -> Self {
+            let unique_id = UniqueId::new(UniqueId::SHARED).unwrap();
+            let mut entropy = |buffer: &mut [u8]| buffer.fill(9);
+            let pin = pin.parse().unwrap();
+            Self { from, pairing: ClientPairing::new(Arc::clone(identity), unique_id, &pin, &mut entropy) }
+        }
+
+        fn send(&self, host: &mut HostPairing, now: Timestamp) -> Outcome {
+            let request = self.pairing.request().unwrap();
+            let mut entropy = |buffer: &mut [u8]| buffer.fill(3);
+            host.handle(self.from, PairPath::Pair, &request.query, request.channel, now, &mut entropy)
+        }
+
+        fn hold(&self, host: &mut HostPairing) -> AttemptId {
+            match self.send(host, Timestamp::ZERO).answer {
+                Answer::Held(id) => id,
+                other => panic!("{other:?}"),
+            }
+        }
+
+        /// Goes on after the first reply until the client is paired or something fails.
+        fn finish(&mut self, host: &mut HostPairing, first: &PairReply) -> Result<Certificate, ClientPairingError> {
+            let mut reply = first.clone();
+            loop {
+                if let Progress::Paired(certificate) = self.pairing.receive(&reply.to_xml())? {
+                    return Ok(certificate);
+                }
+                reply = match self.send(host, Timestamp::ZERO).answer {
+                    Answer::Reply(reply) => reply,
+                    Answer::Pin { .. } | Answer::CheckCertificate => PairReply::Paired,
+                    Answer::Held(_) => panic!("only the first phase is held"),
+                };
+            }
+        }
+    }
+
+    #[test]
+    fn clients_with_the_same_identifier_do_not_disturb_each_other() {
+        let identity = identity();
+        let mut host = HostPairing::new(Arc::clone(&identity), PairingLimits::default());
+        let mut one = Device::new(address(1), "1111", &identity);
+        let mut two = Device::new(address(2), "2222", &identity);
+        let (first, second) = (one.hold(&mut host), two.hold(&mut host));
+        let several = host.enter_pin(PinTarget::Only, "1111".parse().unwrap(), Timestamp::ZERO);
+        assert_eq!(several, Err(NoSuchAttempt::Several));
+        for (device, id, pin) in [(&mut two, second, "2222"), (&mut one, first, "1111")] {
+            let released = host.enter_pin(PinTarget::Attempt(id), pin.parse().unwrap(), Timestamp::ZERO).unwrap();
+            assert!(device.finish(&mut host, &released.reply).is_ok());
+        }
+        assert_eq!(host.timeout(), None, "nothing is left behind");
+    }
+
+    #[test]
+    fn a_wrong_pin_shows_at_the_client_and_pins_nothing() {
+        let identity = identity();
+        let mut host = HostPairing::new(Arc::clone(&identity), PairingLimits::default());
+        let mut device = Device::new(address(1), "1111", &identity);
+        device.hold(&mut host);
+        let released = host.enter_pin(PinTarget::Only, "1112".parse().unwrap(), Timestamp::ZERO).unwrap();
+        let error = device.finish(&mut host, &released.reply).unwrap_err();
+        assert!(matches!(error, ClientPairingError::Check(PairingError::WrongPin)));
+        let again = host.enter_pin(PinTarget::Only, "1111".parse().unwrap(), Timestamp::ZERO);
+        assert_eq!(again, Err(NoSuchAttempt::None), "one PIN, one try");
+    }
+
+    #[test]
+    fn attempts_end_at_their_deadlines() {
+        let identity = identity();
+        let limits = PairingLimits::default();
+        let mut host = HostPairing::new(Arc::clone(&identity), limits);
+        let device = Device::new(address(1), "1111", &identity);
+        let id = device.hold(&mut host);
+        assert_eq!(host.timeout(), Some(Timestamp::ZERO + limits.pin_entry));
+        assert_eq!(host.handle_timeout(Timestamp::from_millis(1)), []);
+        let over = host.handle_timeout(Timestamp::ZERO + limits.pin_entry);
+        assert_eq!(over.iter().map(|released| released.attempt).collect::<Vec<_>>(), [id]);
+        // With its PIN, an attempt has nothing to answer any more.
+        device.hold(&mut host);
+        host.enter_pin(PinTarget::Only, "1111".parse().unwrap(), Timestamp::ZERO).unwrap();
+        assert_eq!(host.handle_timeout(Timestamp::ZERO + limits.phase), []);
+        assert_eq!(host.timeout(), None);
+    }
+
+    #[test]
+    fn a_closed_connection_ends_only_an_attempt_without_a_pin() {
+        let identity = identity();
+        let mut host = HostPairing::new(Arc::clone(&identity), PairingLimits::default());
+        let mut device = Device::new(address(1), "1111", &identity);
+        let id = device.hold(&mut host);
+        host.connection_closed(id);
+        assert_eq!(host.pending().count(), 0);
+        let id = device.hold(&mut host);
+        let released = host.enter_pin(PinTarget::Attempt(id), "1111".parse().unwrap(), Timestamp::ZERO).unwrap();
+        host.connection_closed(id);
+        assert!(device.finish(&mut host, &released.reply).is_ok());
+    }
+
+    #[test]
+    fn one_address_cannot_fill_the_table() {
+        let identity = identity();
+        let limits = PairingLimits { attempts: 3, attempts_per_address: 2, ..Default::default() };
+        let mut host = HostPairing::new(Arc::clone(&identity), limits);
+        let begin = |host: &mut HostPairing, from, id: &str| {
+            let call = PairCall {
+                unique_id: UniqueId::new(id).unwrap(),
+                request: PairRequest::GetServerCertificate {
+                    salt: Salt([0; 16]),
+                    certificate: identity.certificate().clone(),
+                    device_name: None,
+                },
+            };
+            host.call(from, call, Timestamp::ZERO, &mut |_: &mut [u8]| {}).answer
+        };
+        assert!(matches!(begin(&mut host, address(1), "a"), Answer::Held(_)));
+        assert!(matches!(begin(&mut host, address(1), "b"), Answer::Held(_)));
+        assert_eq!(begin(&mut host, address(1), "c"), Answer::Reply(PairReply::Busy));
+        assert!(matches!(begin(&mut host, address(1), "b"), Answer::Held(_)), "its own attempt is replaced");
+        assert!(matches!(begin(&mut host, address(2), "a"), Answer::Held(_)));
+        assert_eq!(begin(&mut host, address(3), "a"), Answer::Reply(PairReply::Busy));
+    }
+
+    #[test]
+    fn an_address_that_starts_too_often_is_told_to_wait() {
+        let identity = identity();
+        let limits = PairingLimits { starts_per_minute: 2, ..Default::default() };
+        let mut host = HostPairing::new(Arc::clone(&identity), limits);
+        let device = Device::new(address(1), "1111", &identity);
+        device.hold(&mut host);
+        device.hold(&mut host);
+        let (soon, later) = (Timestamp::from_millis(59_999), Timestamp::from_millis(60_000));
+        assert_eq!(device.send(&mut host, soon).answer, Answer::Reply(PairReply::Busy));
+        assert!(matches!(device.send(&mut host, later).answer, Answer::Held(_)));
+    }
+
+    #[test]
+    fn a_stray_last_phase_over_http_changes_nothing() {
+        let identity = identity();
+        let mut host = HostPairing::new(Arc::clone(&identity), PairingLimits::default());
+        let device = Device::new(address(1), "1111", &identity);
+        device.hold(&mut host);
+        let query = "uniqueid=0123456789ABCDEF&phrase=pairchallenge";
+        let mut entropy = |_: &mut [u8]| {};
+        let http = host.handle(address(1), PairPath::Pair, query, Channel::Http, Timestamp::ZERO, &mut entropy);
+        assert_eq!(http.refusal, Some(PairingError::NotSecure));
+        let https = host.handle(address(1), PairPath::Pair, query, Channel::Https, Timestamp::ZERO, &mut entropy);
+        assert_eq!(https.answer, Answer::CheckCertificate);
+        assert_eq!(host.pending().count(), 1);
+    }
+
+    #[test]
+    fn cancelling_answers_the_held_connection() {
+        let identity = identity();
+        let mut host = HostPairing::new(Arc::clone(&identity), PairingLimits::default());
+        let id = Device::new(address(1), "1111", &identity).hold(&mut host);
+        assert_eq!(host.cancel(id).unwrap().attempt, id);
+        assert_eq!(host.cancel(id), Err(NoSuchAttempt::None));
+    }
 }

@@ -329,7 +329,7 @@ impl StreamRequest {
     /// The rate of the pictures: the client's fractional rate if it is within 1 % of the whole one, else that.
     pub fn refresh_rate(&self) -> RefreshRate {
         match self.client_refresh_rate_x100 {
-            Some(rate) if rate.abs_diff(self.fps * 100) <= self.fps && !rate.is_multiple_of(100) => {
+            Some(rate) if rate.abs_diff(self.fps.saturating_mul(100)) <= self.fps && !rate.is_multiple_of(100) => {
                 RefreshRate { numerator: rate, denominator: 100 }
             }
             _ => RefreshRate { numerator: self.fps, denominator: 1 },
@@ -428,5 +428,119 @@ impl StreamRequest {
             (names::COLOUR, matrix + u32::from(self.range == Range::Full)),
         ]);
         list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ALL: [Codec; 3] = [Codec::H264, Codec::Hevc, Codec::Av1];
+    const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn wanted() -> StreamRequest {
+        StreamRequest {
+            width: 1280,
+            height: 720,
+            fps: 60,
+            client_refresh_rate_x100: None,
+            packet_size: PacketSize::new(1392).unwrap(),
+            configured_bitrate_kbps: Some(20_000),
+            maximum_bitrate_kbps: 16_000,
+            codec: Codec::H264,
+            depth: BitDepth::Eight,
+            chroma: Chroma::Yuv420,
+            matrix: Matrix::Bt709,
+            range: Range::Limited,
+            slices: 4,
+            reference_frames: ReferenceFrames::HostDecides,
+            intra_refresh: false,
+            minimum_fec_packets: 2,
+            channels: 2,
+            channel_mask: 3,
+            audio_quality: AudioQuality::High,
+            audio_packet_ms: 5,
+            encryption: EncryptionBits::ALL,
+            nv_features: 135,
+            features: ClientFeatures::ALL,
+            control: ControlProtocol::Encrypted,
+            qos: QosMarks { video: true, audio: true },
+        }
+    }
+
+    #[test]
+    fn fractional_rates_count_only_near_the_whole_one() {
+        let rate = |x100| StreamRequest { client_refresh_rate_x100: x100, ..wanted() }.refresh_rate();
+        assert_eq!(rate(Some(5994)), RefreshRate { numerator: 5994, denominator: 100 });
+        assert_eq!(rate(Some(6000)), RefreshRate { numerator: 60, denominator: 1 });
+        assert_eq!(rate(Some(12_000)), RefreshRate { numerator: 60, denominator: 1 });
+        assert_eq!(rate(None), RefreshRate { numerator: 60, denominator: 1 });
+    }
+
+    #[test]
+    fn without_a_configured_bitrate_the_maximum_counts() {
+        let request = StreamRequest { configured_bitrate_kbps: None, ..wanted() };
+        assert_eq!(request.encoder_rate(20), EncoderRate(16_000));
+    }
+
+    #[test]
+    fn excessive_wishes_are_cut_and_floods_refused() {
+        let text = wanted().to_text(ADDRESS, 47998);
+        let slices = text.replace("SlicesPerFrame:4", "SlicesPerFrame:4000000000");
+        assert_eq!(StreamRequest::parse(&slices, None, &ALL).unwrap().slices, 32);
+        let flood: String = (0..1000).map(|number| format!("a=x{number}:1\r\n")).collect();
+        assert_eq!(StreamRequest::parse(&flood, None, &ALL), Err(AnnounceError::TooLarge));
+        let wide = text.replace("clientViewportWd:1280", "clientViewportWd:99999999999999999999");
+        assert_eq!(StreamRequest::parse(&wide, None, &ALL), Err(AnnounceError::OutOfRange(names::WIDTH)));
+    }
+
+    #[test]
+    fn lines_may_end_in_bare_line_feeds() {
+        let text = wanted().to_text(ADDRESS, 47998).replace("\r\n", "\n");
+        assert_eq!(StreamRequest::parse(&text, None, &ALL), Ok(wanted()));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            width in 1u32..=8192, half in 1u32..=4096, fps in 1u32..=500, refresh in 1u32..=u32::MAX, sixteenths in 16u32..=4093,
+            bitrate in any::<u32>(), codec in 0usize..3, flags in any::<[bool; 6]>(), colour in 0usize..3,
+            slices in 1u8..=32, fec in any::<u8>(), six in any::<bool>(), mask in any::<u32>(), bits in any::<[u32; 3]>(),
+        ) {
+            let [ten, full_chroma, full_range, intra_refresh, high, video] = flags;
+            let request = StreamRequest {
+                width,
+                height: half * 2,
+                fps,
+                client_refresh_rate_x100: Some(refresh),
+                packet_size: PacketSize::new(sixteenths * 16).unwrap(),
+                maximum_bitrate_kbps: bitrate,
+                codec: ALL[codec],
+                depth: if ten { BitDepth::Ten } else { BitDepth::Eight },
+                chroma: if full_chroma { Chroma::Yuv444 } else { Chroma::Yuv420 },
+                matrix: [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020][colour],
+                range: if full_range { Range::Full } else { Range::Limited },
+                slices,
+                intra_refresh,
+                minimum_fec_packets: fec,
+                channels: if six { 6 } else { 8 },
+                channel_mask: mask,
+                audio_quality: if high { AudioQuality::High } else { AudioQuality::Normal },
+                encryption: EncryptionBits(bits[0]),
+                nv_features: bits[1],
+                features: ClientFeatures(bits[2]),
+                qos: QosMarks { video, audio: !video },
+                ..wanted()
+            };
+            prop_assert_eq!(StreamRequest::parse(&request.to_text(ADDRESS, 1), None, &ALL), Ok(request.clone()));
+            let _ = (request.refresh_rate(), request.encoder_rate(fec));
+        }
+
+        #[test]
+        fn arbitrary_text_never_panics(text in "(a=|x-nv-video\\[0\\]\\.clientViewportWd|:|[0-9]{0,12}| |\r\n|é){0,30}") {
+            let _ = StreamRequest::parse(&text, None, &ALL);
+        }
     }
 }

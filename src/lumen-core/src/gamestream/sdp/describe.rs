@@ -268,7 +268,7 @@ pub fn choose_profile(offer: &DescribeOffer, mask: CodecMask, client: ProfileSet
     let profiles = || ranked.into_iter().filter_map(|(depth, chroma)| Profile::new(codec, depth, chroma));
     profiles()
         .find(|profile| mask.contains(*profile) && client.contains(*profile))
-        .or_else(|| profiles().last())
+        .or_else(|| profiles().next_back())
         .ok_or(DescribeError::NoCodec)
 }
 

@@ -11,9 +11,6 @@ use crate::entropy::Entropy;
 /// The datagram of clients without a payload.
 const LEGACY: &[u8] = b"PING";
 
-/// Payload and counter.
-const PING_BYTES: usize = 20;
-
 /// `X-SS-Ping-Payload`: exactly 16 ASCII characters that only host and client know.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PingPayload([u8; 16]);
@@ -136,7 +133,6 @@ impl Ping {
         }
         let (payload, rest) = datagram.split_first_chunk::<16>().ok_or(PingError::Malformed)?;
         let counter = rest.first_chunk::<4>().ok_or(PingError::Malformed)?;
-        debug_assert!(datagram.len() >= PING_BYTES);
         Ok(Self::Payload { payload: PingPayload(*payload), counter: u32::from_be_bytes(*counter) })
     }
 
