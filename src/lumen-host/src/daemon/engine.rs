@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use lumen_core::gamestream::control::{ClientMessage, HdrMode, HostMessage, Termination};
-use lumen_core::gamestream::http::{AppId, CodecMask, LaunchReply, LaunchRequest, LaunchVerb, SessionUrl};
+use lumen_core::gamestream::http::{AppId, CodecMask, LaunchReply, LaunchRequest, LaunchVerb, Ports, SessionUrl};
 use lumen_core::gamestream::rtsp::{RecordError, RtspCipher, SealedRecord};
 use lumen_core::gamestream::sdp::{
     Ping, SenderAddress, SessionIds, SetupReply, StreamKind, StreamRequest, SurroundParams,
@@ -21,9 +21,8 @@ use crate::encode::{Codec, EncoderPreference};
 use crate::frame::Mode;
 use crate::gamestream::control_server::{ControlEngine, ControlGrant, ControlHandle, LaunchId};
 use crate::gamestream::http_server::{ClientIdentity, LaunchService, RefusedReason};
-use crate::gamestream::media_sockets::{Media, MediaEngine, MediaSockets};
+use crate::gamestream::media_sockets::{Media, MediaEngine, MediaPath, MediaSockets};
 use crate::link::{AppSpec, EndReason, FromWorker, Link, Resumable, SessionId, SessionSpec, SessionStats, ToWorker};
-use crate::net::sockets::connected;
 use crate::store::Fingerprint;
 
 use super::launch::{Control, Launch, Overdue};
@@ -38,8 +37,8 @@ const REPLACED_LIMIT: Duration = Duration::from_secs(20);
 /// What the engine must know.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
-    /// TCP port of RTSP, for session URLs.
-    pub rtsp_port: u16,
+    /// Ports of all services.
+    pub ports: Ports,
     /// Which encoder to take.
     pub encoder: EncoderPreference,
     /// Effort of the Opus encoder, 0 to 10.
@@ -206,7 +205,7 @@ impl Engine {
         let session = state.of_owner(owner.fingerprint.as_bytes()).ok_or(RefusedReason::NothingRunning)?;
         session.launch = Some(Launch::new(id, request, client, encrypted));
         tracing::info!(session = %session.spec.id, client = %owner.name, verb = ?request.verb, encrypted, "launch");
-        let session_url = SessionUrl::new(local, self.config.rtsp_port, encrypted);
+        let session_url = SessionUrl::new(local, self.config.ports.rtsp, encrypted);
         Ok(LaunchReply { verb: request.verb, session_url })
     }
 
@@ -345,13 +344,12 @@ impl Engine {
 
     /// The reply to SETUP.
     pub fn setup(&self, launch: LaunchId, stream: StreamKind) -> Option<SetupReply> {
-        let port = |socket: &std::net::UdpSocket| socket.local_addr().map(|address| address.port()).unwrap_or(0);
-        let media = |media| port(self.sockets.get(media));
+        let ports = self.config.ports;
         self.with_launch(launch, |launch| {
             let (port, ping, connect) = match stream {
-                StreamKind::Audio => (media(Media::Audio), Some(launch.ping_payload), None),
-                StreamKind::Video => (media(Media::Video), Some(launch.ping_payload), None),
-                StreamKind::Control => (media(Media::Video) + 1, None, Some(launch.connect_data)),
+                StreamKind::Audio => (ports.audio, Some(launch.ping_payload), None),
+                StreamKind::Video => (ports.video, Some(launch.ping_payload), None),
+                StreamKind::Control => (ports.control, None, Some(launch.connect_data)),
             };
             SetupReply { session: Some(launch.token.clone()), port, ping_payload: ping, connect_data: connect }
         })
@@ -432,12 +430,13 @@ impl Engine {
         let Some(control_local) = launch.control.as_ref().map(|control| control.local) else { return };
         for media in [Media::Video, Media::Audio] {
             let state = launch.media(media);
-            let Some((client, local)) = state.client else { continue };
+            let Some(path) = state.client else { continue };
+            let client = path.client;
             if state.sending_to == Some(client) {
                 continue;
             }
             // On a host with several addresses, media leave from where the client talks to (part 2, section 3.2).
-            match connected(self.sockets.get(media), local.or(control_local), client) {
+            match self.sockets.connected(media, path, control_local) {
                 Ok(socket) => {
                     let message = match media {
                         Media::Video => ToWorker::VideoSocket(client),
@@ -620,16 +619,16 @@ impl ControlEngine for Engine {
 }
 
 impl MediaEngine for Engine {
-    fn media_datagram(&self, media: Media, datagram: &[u8], client: SocketAddr, local: Option<IpAddr>) {
+    fn media_datagram(&self, media: Media, datagram: &[u8], from: MediaPath) {
         let Ok(ping) = Ping::parse(datagram) else { return };
         let mut state = self.lock();
         for session in state.sessions.values_mut() {
             let Some(launch) = session.launch.as_mut() else { continue };
             let ids = launch.announced.as_ref().map_or(SessionIds::Used, |announced| announced.ids);
             let known = launch.control.as_ref().map_or(launch.client, |control| control.client.ip().to_canonical());
-            let sender = if known == client.ip() { SenderAddress::Same } else { SenderAddress::Other };
+            let sender = if known == from.client.ip() { SenderAddress::Same } else { SenderAddress::Other };
             if ping.belongs_to(&launch.ping_payload, ids, sender).is_ok() {
-                launch.media(media).client = Some((client, local));
+                launch.media(media).client = Some(from);
                 self.start_media(session);
                 return;
             }

@@ -10,7 +10,7 @@ use lumen_core::gamestream::rtsp::RtspCipher;
 use lumen_core::gamestream::sdp::{ConnectData, PingPayload, SessionIds, SessionToken, SurroundParams};
 
 use crate::gamestream::control_server::LaunchId;
-use crate::gamestream::media_sockets::Media;
+use crate::gamestream::media_sockets::{Media, MediaPath};
 use crate::link::{StreamKey, StreamSpec};
 
 /// From the launch's reply until the control channel is up. The protocol asks for 10 s; slow clients get more.
@@ -62,8 +62,8 @@ pub(super) struct Control {
 /// Where one medium goes.
 #[derive(Debug, Default)]
 pub(super) struct MediaState {
-    /// The address that pinged.
-    pub(super) client: Option<(SocketAddr, Option<IpAddr>)>,
+    /// Where its pings come from.
+    pub(super) client: Option<MediaPath>,
     /// The address that the worker sends to.
     pub(super) sending_to: Option<SocketAddr>,
 }

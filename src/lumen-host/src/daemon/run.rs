@@ -45,16 +45,20 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let probe = tokio::task::spawn_blocking(super::worker::probe_encoders).await??;
     let offer = offer(&config, &probe);
 
-    let address = config.bind.first().copied().filter(|address| !address.is_unspecified());
-    let sockets = Arc::new(MediaSockets {
-        video: bind_udp("video", address, ports.video)?,
-        audio: bind_udp("audio", address, ports.audio)?,
-    });
-    let control_socket = bind_udp("control", address, ports.control)?;
+    // The TCP ports first: they are exclusive, and tell whether another host runs here.
+    let mut rtsp_listeners = Vec::new();
+    for address in &config.bind {
+        rtsp_listeners.push(tokio::net::TcpListener::from_std(listen::tcp(*address, ports.rtsp, "RTSP")?)?);
+    }
+    let sockets = Arc::new(MediaSockets::bind(&config.bind, ports)?);
+    let mut control_sockets = Vec::new();
+    for address in &config.bind {
+        control_sockets.push(bind_udp("control", *address, ports.control)?);
+    }
     let reunion = config.runtime_dir.join("workers.sock");
     let engine = Engine::new(
         EngineConfig {
-            rtsp_port: ports.rtsp,
+            ports,
             encoder: EncoderPreference { encoder: config.encoder.only, x264_preset: config.encoder.x264_preset },
             audio_complexity: config.audio.complexity,
             reunion: reunion.clone(),
@@ -80,7 +84,7 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     );
     let dscp = if config.stream.dscp { Dscp::On } else { Dscp::Off };
     let peers = usize::from(config.stream.max_sessions) * 2 + 8;
-    let (control, control_thread) = control_server::start(control_socket, dscp, peers, Arc::clone(&engine) as _)?;
+    let (control, control_thread) = control_server::start(control_sockets, dscp, peers, Arc::clone(&engine) as _)?;
     engine.set_control(control.clone());
     let (media_stopped, stop_media) = std::io::pipe()?;
     let media_thread = media_sockets::start(sockets, media_stopped.into(), Arc::clone(&engine) as _)?;
@@ -103,11 +107,10 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
         launch: Arc::clone(&engine) as _,
         started,
     })?;
-    let mut rtsp = Vec::new();
-    for address in &config.bind {
-        let listener = tokio::net::TcpListener::from_std(listen::tcp(*address, ports.rtsp, "RTSP")?)?;
-        rtsp.push(tokio::spawn(rtsp_server::serve(listener, Arc::clone(&engine), Arc::clone(&offer))));
-    }
+    let rtsp: Vec<_> = rtsp_listeners
+        .into_iter()
+        .map(|listener| tokio::spawn(rtsp_server::serve(listener, Arc::clone(&engine), Arc::clone(&offer))))
+        .collect();
     receive_workers(&reunion, Arc::clone(&engine)).with_context(|| format!("listening on {}", reunion.display()))?;
     let _announcement = if config.mdns {
         mdns::Announcement::start(&config.name, store.host_id(), ports.http, &config.bind)

@@ -100,12 +100,12 @@ impl ControlHandle {
     }
 }
 
-/// Starts the control thread on `socket`.
+/// Starts the control thread on `sockets`, one for each address that the host listens on.
 ///
 /// # Errors
 /// If the socket cannot be prepared or the thread not be started.
 pub fn start(
-    socket: UdpSocket,
+    sockets: Vec<UdpSocket>,
     dscp: Dscp,
     peers: usize,
     engine: std::sync::Arc<dyn ControlEngine>,
@@ -114,8 +114,11 @@ pub fn start(
     waker.set_nonblocking(true)?;
     wakened.set_nonblocking(true)?;
     let (commands, receiver) = mpsc::channel();
-    mark(&socket, Traffic::Control, dscp);
-    let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+    let mut listeners = Vec::new();
+    for socket in sockets {
+        mark(&socket, Traffic::Control, dscp);
+        listeners.push(Listener::new(socket)?);
+    }
     let defaults = enet::HostConfig::host();
     let config = enet::HostConfig {
         peer_limit: u16::try_from(peers).unwrap_or(u16::MAX),
@@ -125,8 +128,7 @@ pub fn start(
     };
     let entropy = |buffer: &mut [u8]| crate::daemon::random(buffer);
     let server = ControlServer {
-        socket,
-        state,
+        listeners,
         wakened,
         commands: receiver,
         host: enet::Host::new(config, entropy),
@@ -146,8 +148,7 @@ const FAREWELL: Duration = Duration::from_millis(1000);
 const MAX_DATAGRAM: usize = 4096;
 
 struct ControlServer {
-    socket: UdpSocket,
-    state: UdpSocketState,
+    listeners: Vec<Listener>,
     wakened: UnixStream,
     commands: Receiver<Command>,
     host: enet::Host,
@@ -192,17 +193,9 @@ impl ControlServer {
         loop {
             let now = self.now();
             while let Some(transmit) = self.host.poll_transmit(now) {
-                // A datagram that does not leave counts as lost.
-                let _ = self.state.try_send(
-                    UdpSockRef::from(&self.socket),
-                    &Transmit {
-                        destination: self.wire_address(transmit.to.remote()),
-                        ecn: None,
-                        contents: &transmit.bytes,
-                        segment_size: None,
-                        src_ip: transmit.to.local().map(|ip| self.wire_ip(ip)),
-                    },
-                );
+                if let Some(listener) = self.listeners.iter().find(|listener| listener.reaches(&transmit.to)) {
+                    listener.send(&transmit);
+                }
             }
             let Some(event) = self.host.poll_event() else { return };
             self.handle(event);
@@ -213,13 +206,11 @@ impl ControlServer {
         let timeout = self.host.timeout().map_or(Duration::from_millis(250), |deadline| {
             deadline.saturating_since(self.now()).min(Duration::from_millis(250))
         });
-        let socket = self.socket.as_fd();
-        let wakened = self.wakened.as_fd();
-        let mut fds =
-            [PollFd::from_borrowed_fd(socket, PollFlags::IN), PollFd::from_borrowed_fd(wakened, PollFlags::IN)];
+        let mut fds = vec![PollFd::from_borrowed_fd(self.wakened.as_fd(), PollFlags::IN)];
+        fds.extend(self.listeners.iter().map(|l| PollFd::from_borrowed_fd(l.socket.as_fd(), PollFlags::IN)));
         let timeout = Timespec::try_from(timeout).unwrap_or(Timespec { tv_sec: 0, tv_nsec: 0 });
         let _ = poll(&mut fds, Some(&timeout));
-        if fds[1].revents().contains(PollFlags::IN) {
+        if fds[0].revents().contains(PollFlags::IN) {
             use std::io::Read;
             let mut sink = [0; 64];
             while matches!((&self.wakened).read(&mut sink), Ok(n) if n > 0) {}
@@ -227,13 +218,18 @@ impl ControlServer {
     }
 
     fn receive(&mut self) {
+        for index in 0..self.listeners.len() {
+            self.receive_at(index);
+        }
+    }
+
+    fn receive_at(&mut self, index: usize) {
         let mut buffer = [0; MAX_DATAGRAM];
         // Bounded, so that a flood does not starve what is due.
         for _ in 0..64 {
             let mut meta = [RecvMeta::default()];
-            let received =
-                self.state.recv(UdpSockRef::from(&self.socket), &mut [IoSliceMut::new(&mut buffer)], &mut meta);
-            match received {
+            let Listener { socket, state, .. } = &self.listeners[index];
+            match state.recv(UdpSockRef::from(socket), &mut [IoSliceMut::new(&mut buffer)], &mut meta) {
                 Ok(0) => return,
                 Ok(_) => {
                     let from = match meta[0].dst_ip {
@@ -362,15 +358,46 @@ impl ControlServer {
         // What it still sends is nobody's business any more; Disconnected removes the rest.
         self.by_launch.remove(&launch);
     }
+}
 
-    fn wire_ip(&self, ip: IpAddr) -> IpAddr {
-        match (self.socket.local_addr(), ip) {
-            (Ok(SocketAddr::V6(_)), IpAddr::V4(v4)) => v4.to_ipv6_mapped().into(),
-            _ => ip,
-        }
+/// One socket of the control port.
+struct Listener {
+    socket: UdpSocket,
+    state: UdpSocketState,
+    address: IpAddr,
+}
+
+impl Listener {
+    fn new(socket: UdpSocket) -> io::Result<Self> {
+        let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        let address = socket.local_addr()?.ip();
+        Ok(Self { socket, state, address })
     }
 
-    fn wire_address(&self, address: SocketAddr) -> SocketAddr {
-        SocketAddr::new(self.wire_ip(address.ip()), address.port())
+    /// Whether what leaves for `peer` leaves here.
+    fn reaches(&self, peer: &PeerAddress) -> bool {
+        let family = self.address.is_ipv6() || peer.remote().is_ipv4();
+        let local =
+            peer.local().is_none_or(|local| self.address.is_unspecified() || self.address.to_canonical() == local);
+        family && local
+    }
+
+    fn send(&self, transmit: &enet::Transmit) {
+        let wrapped = |ip: IpAddr| match ip {
+            IpAddr::V4(v4) if self.address.is_ipv6() => v4.to_ipv6_mapped().into(),
+            ip => ip,
+        };
+        let to = transmit.to.remote();
+        // A datagram that does not leave counts as lost.
+        let _ = self.state.try_send(
+            UdpSockRef::from(&self.socket),
+            &Transmit {
+                destination: SocketAddr::new(wrapped(to.ip()), to.port()),
+                ecn: None,
+                contents: &transmit.bytes,
+                segment_size: None,
+                src_ip: transmit.to.local().map(wrapped),
+            },
+        );
     }
 }

@@ -13,7 +13,7 @@ const RECEIVE_BUFFER: usize = 256 << 10;
 
 /// A port could not be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot open {service} on {address} ({protocol}): {source}; {remedy}")]
+#[error("cannot open {service} on {address} ({protocol}): {remedy}")]
 pub struct BindError {
     /// What the port is for.
     pub service: &'static str,
@@ -73,31 +73,24 @@ impl Traffic {
     }
 }
 
-/// Binds a UDP port for datagrams from anybody: on `[::]` for both families, or on 0.0.0.0 where the machine has
-/// no IPv6, unless `address` names an interface. The port can be shared with [`connected`] sockets.
+/// Binds a UDP port for datagrams from anybody at `address`; `::` takes IPv4 as well and becomes 0.0.0.0 on a machine
+/// without IPv6. The port can be shared with [`connected`] sockets, also with those that a worker still holds from
+/// before the daemon was restarted. A second daemon is not noticed here but at the TCP ports, which are exclusive.
 ///
 /// # Errors
 /// [`BindError`] with the remedy.
-pub fn bind_udp(service: &'static str, address: Option<IpAddr>, port: u16) -> Result<UdpSocket, BindError> {
-    let open = |ip: IpAddr| -> Result<UdpSocket, BindError> {
+pub fn bind_udp(service: &'static str, address: IpAddr, port: u16) -> Result<UdpSocket, BindError> {
+    let open = |ip: IpAddr| {
         let target = SocketAddr::new(ip, port);
         bind_shared(target).map_err(|source| BindError::new(service, "UDP", target, source))
     };
-    // SO_REUSEPORT would let a second lumen of the same user share the port and steal datagrams: an exclusive
-    // bind first tells us whether the port is free.
-    let probe = |ip: IpAddr| -> Result<(), BindError> {
-        let target = SocketAddr::new(ip, port);
-        new_udp(target)
-            .and_then(|socket| socket.bind(&SockAddr::from(target)))
-            .map_err(|source| BindError::new(service, "UDP", target, source))
-    };
-    match address {
-        Some(ip) => probe(ip).and_then(|()| open(ip)),
-        None => match probe(Ipv6Addr::UNSPECIFIED.into()) {
-            Ok(()) => open(Ipv6Addr::UNSPECIFIED.into()),
-            Err(error) if error.source.kind() == io::ErrorKind::AddrInUse => Err(error),
-            Err(_) => probe(Ipv4Addr::UNSPECIFIED.into()).and_then(|()| open(Ipv4Addr::UNSPECIFIED.into())),
-        },
+    match open(address) {
+        Err(error)
+            if address == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && error.source.kind() != io::ErrorKind::AddrInUse =>
+        {
+            open(Ipv4Addr::UNSPECIFIED.into())
+        }
+        other => other,
     }
 }
 
@@ -183,15 +176,27 @@ mod tests {
     fn a_taken_port_is_named_with_its_service_and_remedy() {
         let port = free_port();
         let holder = UdpSocket::bind(("0.0.0.0", port)).unwrap();
-        let error = bind_udp("video", None, port).unwrap_err();
+        let error = bind_udp("video", Ipv6Addr::UNSPECIFIED.into(), port).unwrap_err();
         drop(holder);
         let text = error.to_string();
         assert!(text.contains("video") && text.contains(&port.to_string()) && text.contains("lumen.toml"), "{text}");
     }
 
     #[test]
+    fn a_restarted_daemon_shares_the_port_with_workers_that_stream_on() {
+        let everywhere = Ipv6Addr::UNSPECIFIED.into();
+        let listener = bind_udp("video", everywhere, free_port()).unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let worker = connected(&listener, None, client.local_addr().unwrap()).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        bind_udp("video", everywhere, port).unwrap();
+        drop(worker);
+    }
+
+    #[test]
     fn a_connected_socket_takes_over_its_peers_datagrams() {
-        let listener = bind_udp("video", None, free_port()).unwrap();
+        let listener = bind_udp("video", Ipv6Addr::UNSPECIFIED.into(), free_port()).unwrap();
         let port = listener.local_addr().unwrap().port();
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
