@@ -346,9 +346,6 @@ fn validate(config: &Config) -> Result<(), (String, String)> {
     if config.stream.max_bitrate_kbps < config.stream.min_bitrate_kbps {
         return wrong("stream.max_bitrate_kbps", "must not be below min_bitrate_kbps");
     }
-    if config.encoder.threads > 64 {
-        return wrong("encoder.threads", "must be in 0..=64");
-    }
     if config.audio.complexity > 10 {
         return wrong("audio.complexity", "must be in 0..=10");
     }
