@@ -131,7 +131,7 @@ pub(super) fn is_good_name(name: &str) -> bool {
 /// All paired clients.
 pub(super) fn read(database: &Connection) -> rusqlite::Result<Vec<Client>> {
     let mut statement = database.prepare(
-        "SELECT c.fingerprint, c.name, c.certificate, c.paired_at, s.at
+        "SELECT c.fingerprint, c.name, c.certificate, c.paired_at, coalesce(s.at, c.paired_at)
          FROM clients c LEFT JOIN seen s ON s.fingerprint = c.fingerprint",
     )?;
     let rows = statement.query_map([], |row| {
