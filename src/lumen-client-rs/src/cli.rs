@@ -60,7 +60,7 @@ Input scripts have one action a line; times count from the first decoded picture
 #[command(name = "lumen-client", version, after_help = EXIT_CODES)]
 struct Cli {
     /// Directory of this client's key, certificate and known hosts.
-    #[arg(long, global = true, value_name = "DIR", env = "LUMEN_CLIENT_IDENTITY")]
+    #[arg(long, global = true, value_name = "DIR")]
     identity: Option<PathBuf>,
     /// Print JSON.
     #[arg(long, global = true)]
@@ -258,13 +258,12 @@ enum DecoderArg {
 
 /// Runs the command; what failed is the exit code.
 pub fn main() -> ExitCode {
-    let interrupt = catch_signals();
     let cli = Cli::parse();
     tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_env("LUMEN_CLIENT_LOG"))
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
         .init();
-    match run(cli, &interrupt) {
+    match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("lumen-client: {error}");
@@ -273,7 +272,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli, interrupt: &AtomicBool) -> Result<(), ClientError> {
+fn run(cli: Cli) -> Result<(), ClientError> {
     let directory = cli.identity.unwrap_or_else(IdentityStore::default_directory);
     let client = || Client::new(&directory);
     match cli.command {
@@ -330,17 +329,18 @@ fn run(cli: Cli, interrupt: &AtomicBool) -> Result<(), ClientError> {
             }
             apps.iter().for_each(|app| println!("{}\t{}", app.id.get(), app.title));
         }
-        Command::Stream(args) => return stream(&client()?, *args, cli.json, interrupt),
+        Command::Stream(args) => return stream(&client()?, *args, cli.json),
         Command::Quit { host } => client()?.quit(&host)?,
     }
     Ok(())
 }
 
-fn stream(client: &Client, args: StreamArgs, json: bool, interrupt: &AtomicBool) -> Result<(), ClientError> {
+fn stream(client: &Client, args: StreamArgs, json: bool) -> Result<(), ClientError> {
     let host = args.host.clone();
     let stats = args.stats_json.clone();
     let options = stream_options(args)?;
-    let report = client.stream_until(&host, &options, interrupt)?;
+    let interrupt = catch_signals();
+    let report = client.stream_until(&host, &options, &interrupt)?;
     if json {
         print_json(&report)?;
     } else {
@@ -454,7 +454,7 @@ fn bitrate(text: &str) -> Result<u32, String> {
     if (1.0..4e6).contains(&rate) { Ok(rate as u32) } else { Err(wrong()) }
 }
 
-/// The first SIGINT or SIGTERM asks a stream to end; the second ends the process.
+/// From here on the first SIGINT or SIGTERM asks the stream to end; the second ends the process.
 fn catch_signals() -> Arc<AtomicBool> {
     let interrupt = Arc::new(AtomicBool::new(false));
     let mut signals = SigSet::empty();
