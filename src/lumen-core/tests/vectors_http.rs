@@ -1,6 +1,5 @@
 //! Every vector of `http.json`: what is read from a peer, and that what this project writes is read the same.
 
-#[allow(dead_code, reason = "shared with the other vector tests")]
 mod vector_file;
 
 use lumen_core::gamestream::http::{

@@ -2,7 +2,6 @@
 //! order of phases; and whole attempts between both halves of this project.
 #![cfg(feature = "pairing")]
 
-#[allow(dead_code, reason = "shared with the other vector tests")]
 mod vector_file;
 
 use std::collections::VecDeque;

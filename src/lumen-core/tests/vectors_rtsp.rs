@@ -1,7 +1,6 @@
 //! Every vector of `rtsp.json`: whole handshakes, messages and records, the searches in DESCRIBE, the meaning of
 //! ANNOUNCE, and pings; and that what this project writes is read the same.
 
-#[allow(dead_code, reason = "shared with the other vector tests")]
 mod vector_file;
 
 use std::net::IpAddr;

@@ -55,10 +55,10 @@ fn round_trip(format: PixelFormat, colour: [u16; 3]) {
         assert!(picture.full_range);
         assert_eq!(picture.matrix, 1);
         let bytes = usize::from(picture.format.bits() / 9 + 1);
-        for plane in 0..3 {
+        for (plane, wanted) in colour.into_iter().enumerate() {
             let sample = &picture.planes[plane][..bytes];
             let sample = sample.iter().rev().fold(0u16, |value, byte| value << 8 | u16::from(*byte));
-            assert!(sample.abs_diff(colour[plane]) <= 2, "plane {plane}: {sample} for {}", colour[plane]);
+            assert!(sample.abs_diff(wanted) <= 2, "plane {plane}: {sample} for {wanted}");
         }
     }
     assert!(encoder.receive().unwrap().is_none());

@@ -4,8 +4,7 @@
 use std::time::{Duration, Instant};
 
 use lumen_core::gamestream::input::{InputEvent, RelativeMotion};
-use lumen_host::audio::AudioSource;
-use lumen_host::capture::{Capture, Captured};
+use lumen_host::capture::Captured;
 use lumen_host::display::VirtualDisplay;
 use lumen_host::display::testcard::Testcard;
 use lumen_host::frame::Mode;

@@ -60,6 +60,9 @@ enum Command {
     /// Run one session; the host starts this itself
     #[command(hide = true)]
     Session,
+    /// Print as JSON which encoders work; the host starts this itself, so that a broken library breaks only this
+    #[command(hide = true)]
+    Probe,
 }
 
 #[derive(Debug, Args)]
@@ -103,6 +106,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             logging::start(&context.load(Overrides::default()).map(|loaded| loaded.config.log).unwrap_or_default());
             let link = io::stdin().as_fd().try_clone_to_owned()?;
             crate::session::run_worker(link)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Probe => {
+            output::json(&mut io::stdout().lock(), &crate::encode::probe())?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Pair(pair) => pair.run(&context),
@@ -163,10 +170,10 @@ impl Context {
 #[derive(Debug, Clone, Default, Args)]
 struct Directories {
     /// State directory of the host, if it was started with another
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     state_dir: Option<PathBuf>,
     /// Runtime directory of the host, if it was started with another
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     runtime_dir: Option<PathBuf>,
 }
 

@@ -23,8 +23,8 @@ pub const DEFAULT_FILE: &str = "/etc/lumen/lumen.toml";
 /// Environment variables with this prefix set keys: `LUMEN_STREAM__KEEP_ALIVE=60` is `stream.keep_alive`.
 pub const ENV_PREFIX: &str = "LUMEN_";
 
-/// Variables with the prefix that are not keys.
-const ENV_RESERVED: [&str; 1] = ["LUMEN_CONFIG"];
+/// Variables with the prefix that are not keys: the file itself, where FFmpeg lies, and what tests are told.
+const ENV_RESERVED: [&str; 4] = ["LUMEN_CONFIG", "LUMEN_FFMPEG_DIR", "LUMEN_BLESS", "LUMEN_TEST_FULL"];
 
 /// Keys that the command line can set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, clap::Args)]
@@ -345,9 +345,6 @@ fn validate(config: &Config) -> Result<(), (String, String)> {
     }
     if config.stream.max_bitrate_kbps < config.stream.min_bitrate_kbps {
         return wrong("stream.max_bitrate_kbps", "must not be below min_bitrate_kbps");
-    }
-    if config.encoder.threads > 64 {
-        return wrong("encoder.threads", "must be in 0..=64");
     }
     if config.audio.complexity > 10 {
         return wrong("audio.complexity", "must be in 0..=10");

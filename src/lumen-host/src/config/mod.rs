@@ -18,6 +18,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::encode::{EncoderName, X264Preset};
+
 pub use apps::{AppConfig, DisplayKind};
 pub use clients::{ClientConfig, DeclaredIdentity};
 pub use error::{ConfigError, Place};
@@ -169,40 +171,13 @@ pub enum Pacing {
 }
 
 /// `[encoder]`: how pictures are compressed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EncoderSettings {
-    /// Which encoder to use; `auto` takes the best one that works here.
-    pub preference: EncoderPreference,
-    /// Preset in the encoder's own words, such as `veryfast`; unset takes the fastest that looks well.
-    pub preset: Option<String>,
-    /// Threads of one encoder; 0 lets it choose.
-    #[schemars(range(max = 64))]
-    pub threads: u8,
-}
-
-impl Default for EncoderSettings {
-    fn default() -> Self {
-        Self { preference: EncoderPreference::Auto, preset: None, threads: 0 }
-    }
-}
-
-/// Encoders by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum EncoderPreference {
-    /// The best one for each format.
-    Auto,
-    /// The built-in H.264 encoder.
-    Openh264,
-    /// H.264 by libx264, through FFmpeg.
-    X264,
-    /// HEVC by libx265, through FFmpeg.
-    X265,
-    /// AV1 by SVT-AV1, through FFmpeg.
-    SvtAv1,
-    /// No encoding at all: prepared access units, to measure everything else.
-    Null,
+    /// The only encoder to use; unset takes the best one that works here for each format.
+    pub only: Option<EncoderName>,
+    /// Preset of x264; slower ones look better at the same rate and cost more time.
+    pub x264_preset: X264Preset,
 }
 
 /// `[audio]`: how sound is compressed.

@@ -42,6 +42,8 @@ pub struct EngineConfig {
     pub rtsp_port: u16,
     /// Which encoder to take.
     pub encoder: EncoderPreference,
+    /// Effort of the Opus encoder, 0 to 10.
+    pub audio_complexity: u8,
     /// Socket on which lost workers come back.
     pub reunion: PathBuf,
     /// Applications on offer.
@@ -363,7 +365,7 @@ impl Engine {
         let mut state = self.lock();
         let Some(session) = state.of_launch(launch) else { return Ok(false) };
         let Some(launch) = session.launch.as_mut() else { return Ok(false) };
-        let announced = super::negotiate::announced(wish, launch, &self.config.stream)?;
+        let announced = super::negotiate::announced(wish, launch, &self.config.stream, self.config.audio_complexity)?;
         session.mode = announced.stream.video.encoder.mode;
         session.codec = announced.stream.video.encoder.codec;
         session.orphaned_stream = false;

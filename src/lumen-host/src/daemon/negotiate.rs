@@ -16,22 +16,25 @@ use crate::net::sockets::Dscp;
 
 use super::launch::{Announced, Launch};
 
-/// At 5 ms and these bitrates more effort is hardly audible, and sound must stay cheap next to the picture.
-const AUDIO_COMPLEXITY: u8 = 5;
-
 /// What `launch`'s worker is told about `wish`.
 ///
 /// # Errors
 /// If this host cannot stream that.
-pub(super) fn announced(wish: &StreamRequest, launch: &Launch, config: &StreamConfig) -> anyhow::Result<Announced> {
+pub(super) fn announced(
+    wish: &StreamRequest,
+    launch: &Launch,
+    config: &StreamConfig,
+    audio_complexity: u8,
+) -> anyhow::Result<Announced> {
     if !matches!(wish.control, ControlProtocol::Encrypted) {
         bail!("this client's control protocol is older than 7.1.431; update the client");
     }
     let stream = StreamSpec {
         video: video(wish, launch.key, config)?,
-        audio: audio(wish, launch, config)?,
+        audio: AudioParams { complexity: audio_complexity, ..audio(wish, launch, config)? },
         key: launch.key,
         key_id: launch.key_id,
+        realtime: config.realtime,
     };
     let mode = if wish.control_is_v2() { EnvelopeMode::V2 } else { EnvelopeMode::Legacy };
     Ok(Announced { stream, ids: wish.features.session_ids(), mode })
@@ -61,6 +64,7 @@ fn video(wish: &StreamRequest, key: StreamKey, config: &StreamConfig) -> anyhow:
         fec_percentage,
         min_parity: wish.minimum_fec_packets.max(config.min_parity),
         encrypted: wish.video_is_encrypted(),
+        pacing: config.pacing,
         dscp: if wish.qos.video && config.dscp { Dscp::On } else { Dscp::Off },
     };
     params.encoder.max_frame_bytes = Packetizer::new(packetizer_config(&params, key)?).max_frame_bytes();
@@ -90,7 +94,7 @@ fn audio(wish: &StreamRequest, launch: &Launch, config: &StreamConfig) -> anyhow
         mapping: layout.mapping().to_vec(),
         bitrate_bps: opus.bitrate_bps(),
         packet_duration_ms: wish.audio_packet_ms,
-        complexity: AUDIO_COMPLEXITY,
+        complexity: 0,
         encrypted: wish.audio_is_encrypted(),
         dscp: if wish.qos.audio && config.dscp { Dscp::On } else { Dscp::Off },
     })

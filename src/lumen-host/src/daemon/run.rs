@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin::{AdminServer, AdminState};
 use crate::config::Config;
-use crate::encode::{self, EncoderInfo, EncoderName, EncoderPreference};
+use crate::encode::{EncoderInfo, EncoderPreference};
 use crate::gamestream::catalogue::AppCatalogue;
 use crate::gamestream::http_server::{HttpServer, Shared};
 use crate::gamestream::media_sockets::{self, MediaSockets};
@@ -42,7 +42,7 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let ports = Ports::from_base(config.port.get())?;
     let store = Arc::new(Store::open(&config)?);
     let apps = Arc::new(AppCatalogue::new(&config, &store)?);
-    let probe = tokio::task::spawn_blocking(encode::probe).await?;
+    let probe = tokio::task::spawn_blocking(super::worker::probe_encoders).await??;
     let offer = offer(&config, &probe);
 
     let address = config.bind.first().copied().filter(|address| !address.is_unspecified());
@@ -55,7 +55,8 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let engine = Engine::new(
         EngineConfig {
             rtsp_port: ports.rtsp,
-            encoder: encoder_preference(&config.encoder),
+            encoder: EncoderPreference { encoder: config.encoder.only, x264_preset: config.encoder.x264_preset },
+            audio_complexity: config.audio.complexity,
             reunion: reunion.clone(),
             apps: apps
                 .entries()
@@ -109,7 +110,7 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     }
     receive_workers(&reunion, Arc::clone(&engine)).with_context(|| format!("listening on {}", reunion.display()))?;
     let _announcement = if config.mdns {
-        mdns::Announcement::start(&config.name, store.host_id(), ports.http)
+        mdns::Announcement::start(&config.name, store.host_id(), ports.http, &config.bind)
             .inspect_err(|error| tracing::warn!(%error, "not announced by mDNS; clients must add this host by address"))
             .ok()
     } else {
@@ -196,17 +197,4 @@ fn offer(config: &Config, found: &[EncoderInfo]) -> Arc<Offer> {
         reference_invalidation: true,
         encryption: config.stream.encryption,
     })
-}
-
-fn encoder_preference(settings: &crate::config::EncoderSettings) -> EncoderPreference {
-    use crate::config::EncoderPreference as Wish;
-    let encoder = match settings.preference {
-        Wish::Auto => None,
-        Wish::Openh264 => Some(EncoderName::OpenH264),
-        Wish::X264 => Some(EncoderName::X264),
-        Wish::X265 => Some(EncoderName::X265),
-        Wish::SvtAv1 => Some(EncoderName::SvtAv1),
-        Wish::Null => Some(EncoderName::Null),
-    };
-    EncoderPreference { encoder, ..EncoderPreference::default() }
 }

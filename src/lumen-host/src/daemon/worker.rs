@@ -2,10 +2,15 @@
 
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 
+use crate::encode::EncoderInfo;
 use crate::link::{FromWorker, Link, LinkError, SessionId, SessionSpec, ToWorker};
+
+/// For opening every encoder once.
+const PROBE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Told what a worker says; called from the thread that listens to it.
 pub(super) trait WorkerEvents: Send + Sync + 'static {
@@ -27,10 +32,7 @@ pub(super) struct Worker {
 pub(super) fn spawn(spec: &SessionSpec, events: Arc<dyn WorkerEvents>) -> anyhow::Result<Worker> {
     let (ours, theirs) = Link::pair().context("making the link")?;
     ours.send(&ToWorker::Session(Box::new(spec.clone())), &[]).context("describing the session")?;
-    // This very binary, also when its file was replaced by an upgrade.
-    let child = Command::new("/proc/self/exe")
-        .arg0_lumen()
-        .arg("session")
+    let child = lumen("session")
         .stdin(Stdio::from(theirs.into_fd()))
         .stdout(Stdio::null())
         .spawn()
@@ -74,15 +76,31 @@ fn listen(
     Ok(())
 }
 
-trait WorkerCommand {
-    fn arg0_lumen(&mut self) -> &mut Self;
+/// Asks a process of its own which encoders work: the libraries that answer may crash, hang or print, and the daemon
+/// touches none of them.
+pub(super) fn probe_encoders() -> anyhow::Result<Vec<EncoderInfo>> {
+    let mut child = lumen("probe").stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("starting the probe")?;
+    let output = child.stdout.take();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        let read = output.map(|mut output| std::io::Read::read_to_string(&mut output, &mut text));
+        let _ = sender.send(read.transpose().map(|_| text));
+    });
+    let text = receiver.recv_timeout(PROBE_LIMIT);
+    // Whatever it still does, it is not needed any more.
+    let _ = child.kill();
+    let _ = child.wait();
+    let text = text.context("the encoders did not answer in time")?.context("reading what the probe found")?;
+    serde_json::from_str(&text).context("the probe of the encoders broke; see `lumen doctor`")
 }
 
-impl WorkerCommand for Command {
-    /// A name that people find in `ps`, and a process group of its own: an interrupt in the daemon's terminal is
-    /// the daemon's to handle.
-    fn arg0_lumen(&mut self) -> &mut Self {
-        use std::os::unix::process::CommandExt;
-        self.arg0("lumen").process_group(0)
-    }
+/// This very binary, also when its file was replaced by an upgrade; under a name that people find in `ps`; in a
+/// process group of its own, because an interrupt in the daemon's terminal is the daemon's to handle.
+fn lumen(role: &str) -> Command {
+    use std::os::unix::process::CommandExt;
+    let mut command = Command::new("/proc/self/exe");
+    // SVT-AV1 prints a banner for every stream unless this says "errors only".
+    command.arg0("lumen").arg(role).env("SVT_LOG", "1").process_group(0);
+    command
 }

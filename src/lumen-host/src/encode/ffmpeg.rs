@@ -121,7 +121,7 @@ impl FfmpegEncoder {
         // Only an encoder with threads of its own is not done when it returns.
         let patience = if self.name == EncoderName::SvtAv1 { PATIENCE } else { Duration::ZERO };
         let is_key = wait_for_packet(&mut self.encoder, patience, |packet| {
-            if packet.pts != number || packet.key < key {
+            if packet.pts != number || (key && !packet.key) {
                 return Err(wrong("it wrote another picture than was asked for"));
             }
             self.unit.clear();
@@ -328,7 +328,7 @@ fn x264_options(options: &mut Options, config: &EncoderConfig, bitrate_bps: u64,
 
 fn x265_options(options: &mut Options, config: &EncoderConfig, bitrate_bps: u64) {
     options.extend(constant_rate(config, bitrate_bps));
-    let slices = config.slices.max(1);
+    // One slice, whatever was asked for: with more, x265 holds a picture back.
     let references = config.max_reference_frames.clamp(1, 3);
     options.extend([
         ("preset", "ultrafast".to_owned()),
@@ -339,7 +339,7 @@ fn x265_options(options: &mut Options, config: &EncoderConfig, bitrate_bps: u64)
             format!(
                 "log-level=none:keyint=-1:min-keyint=1:scenecut=0:open-gop=0:repeat-headers=1:info=0:aud=0:hrd=0:\
                  frame-threads=1:rc-lookahead=0:lookahead-slices=0:bframes=0:b-adapt=0:ref={references}:\
-                 slices={slices}:pools={}",
+                 slices=1:pools={}",
                 super::threads_for(u8::MAX)
             ),
         ),

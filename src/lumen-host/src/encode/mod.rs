@@ -41,7 +41,8 @@ pub struct EncoderConfig {
     pub matrix: Matrix,
     /// Code range.
     pub range: Range,
-    /// Slices a picture (H.264, HEVC), at least 1.
+    /// Slices a picture (H.264) or rows of tiles (AV1, rounded down to a power of two), at least 1. HEVC pictures have
+    /// one, since the encoder cannot write more without delay.
     pub slices: u8,
     /// Reference frames that the client can hold; 0 leaves it to the encoder.
     pub max_reference_frames: u8,

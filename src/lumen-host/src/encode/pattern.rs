@@ -10,7 +10,7 @@ pub fn draw(pixels: &mut Vec<u8>, width: usize, height: usize, number: usize) {
             let u = x + number * 3;
             let grain = ((u.wrapping_mul(2_654_435_761) ^ v.wrapping_mul(40_503)) >> 7 & 15) as u8;
             let text = (u >> 2 & 3 == 0 && v >> 3 & 1 == 0 && (u >> 4 ^ v >> 4) & 7 < 3) as u8 * 90;
-            let wave = ((u >> 1) + (v >> 2) & 127) as u8;
+            let wave = (((u >> 1) + (v >> 2)) & 127) as u8;
             pixel[0] = 40 + wave / 2 + grain;
             pixel[1] = 60 + (v >> 2 & 63) as u8 + text + grain / 2;
             pixel[2] = 70 + (u >> 3 & 63) as u8 + text / 2 + wave / 4;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use lumen_ffmpeg::{Library, LoadError};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::ffmpeg::FfmpegEncoder;
 use super::null::NullEncoder;
@@ -14,7 +14,7 @@ use super::{
 use crate::frame::Mode;
 
 /// An encoder that opened, and what for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EncoderInfo {
     /// Which encoder.
     pub name: EncoderName,

@@ -2,9 +2,10 @@
 //!
 //! A host that cannot announce itself still serves: clients can be given its address by hand.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use mdns_sd::{DaemonStatus, ServiceDaemon, ServiceInfo};
+use mdns_sd::{DaemonStatus, IfKind, ServiceDaemon, ServiceInfo};
 
 use crate::config::HostName;
 
@@ -14,8 +15,14 @@ const MAX_LABEL: usize = 63;
 
 /// Why the host cannot announce itself.
 #[derive(Debug, thiserror::Error)]
-#[error("this host is not announced by mDNS: {0}; clients can still be given its address")]
-pub struct MdnsError(#[from] mdns_sd::Error);
+pub enum MdnsError {
+    /// The responder did not start.
+    #[error("{0}")]
+    Responder(#[from] mdns_sd::Error),
+    /// Only this machine reaches the host.
+    #[error("the host listens on loopback addresses only")]
+    LoopbackOnly,
+}
 
 /// An announcement. Dropping it takes it back.
 pub struct Announcement {
@@ -24,16 +31,27 @@ pub struct Announcement {
 }
 
 impl Announcement {
-    /// Announces `name` at its HTTP port, on all interfaces and addresses, also those that come up later.
+    /// Announces `name` at its HTTP port, with the addresses that `bind` makes reachable: those of all interfaces, also
+    /// of later ones, where it is unspecified. An address that nobody listens on would have clients show the host as
+    /// there and gone in turn.
     ///
     /// # Errors
     /// [`MdnsError`], which is worth a warning and no more.
-    pub fn start(name: &HostName, host_id: &str, http_port: u16) -> Result<Self, MdnsError> {
-        let daemon = ServiceDaemon::new()?;
+    pub fn start(name: &HostName, host_id: &str, http_port: u16, bind: &[IpAddr]) -> Result<Self, MdnsError> {
         let instance = instance_name(name.as_str());
         let host = format!("{}.local.", host_label(host_id));
         let no_text: &[(&str, &str)] = &[];
-        let service = ServiceInfo::new(SERVICE, &instance, &host, "", http_port, no_text)?.enable_addr_auto();
+        let everywhere = bind.iter().any(IpAddr::is_unspecified);
+        let addresses: Vec<IpAddr> = bind.iter().copied().filter(is_announced).collect();
+        if !everywhere && addresses.is_empty() {
+            return Err(MdnsError::LoopbackOnly);
+        }
+        let daemon = ServiceDaemon::new()?;
+        if bind.iter().all(IpAddr::is_ipv4) {
+            daemon.disable_interface(IfKind::IPv6)?;
+        }
+        let service = ServiceInfo::new(SERVICE, &instance, &host, &addresses[..], http_port, no_text)?;
+        let service = if everywhere { service.enable_addr_auto() } else { service };
         let fullname = service.get_fullname().to_owned();
         daemon.register(service)?;
         Ok(Self { daemon, fullname })
@@ -57,6 +75,10 @@ impl Drop for Announcement {
     }
 }
 
+fn is_announced(address: &IpAddr) -> bool {
+    !address.is_unspecified() && !address.is_loopback()
+}
+
 /// Spaces become dashes; the name ends at the first character that is neither letter, digit nor dash.
 fn instance_name(name: &str) -> String {
     let label: String = name
@@ -77,6 +99,13 @@ fn host_label(host_id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_that_only_this_machine_reaches_is_not_announced() {
+        let name = HostName::try_from("den".to_owned()).expect("a name");
+        let bind = ["127.0.0.1".parse().expect("an address")];
+        assert!(matches!(Announcement::start(&name, "id", 47989, &bind), Err(MdnsError::LoopbackOnly)));
+    }
 
     #[test]
     fn names_become_labels() {

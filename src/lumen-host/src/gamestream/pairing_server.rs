@@ -13,8 +13,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use lumen_core::gamestream::http::{Channel, ErrorReply};
 use lumen_core::gamestream::pairing::{
-    self, Answer, Certificate, HostPairing, Identity, Outcome, PairCall, PairPath, PairReply, PairingLimits, Pin,
-    PinTarget, Released, UniqueId,
+    self, Answer, Certificate, HostPairing, Identity, Outcome, PairCall, PairPath, PairReply, PairingError,
+    PairingLimits, Pin, PinTarget, Released, UniqueId,
 };
 use lumen_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -135,10 +135,10 @@ impl PairingServer {
         store: &Arc<Store>,
     ) -> String {
         let address = peer.ip().to_canonical();
-        let outcome = self.handle(address, path, query, channel);
-        let reply = match outcome.answer {
+        let (answer, held) = self.handle(address, path, query, channel);
+        let reply = match answer {
             Answer::Reply(reply) => reply,
-            Answer::Held(id) => self.hold(id, address).await,
+            Answer::Held(id) => self.hold(id, address, held).await,
             Answer::Pin { certificate, unique_id, device_name } => {
                 let key = (address, unique_id);
                 self.pin(key, device_name, certificate, Arc::clone(store)).await
@@ -189,34 +189,58 @@ impl PairingServer {
         }
     }
 
-    fn handle(&self, address: IpAddr, path: PairPath, query: &str, channel: Channel) -> Outcome {
+    /// Gives a request to the state machine. For a held one there is a place where its answer will be.
+    fn handle(
+        &self,
+        address: IpAddr,
+        path: PairPath,
+        query: &str,
+        channel: Channel,
+    ) -> (Answer, Option<oneshot::Receiver<PairReply>>) {
         let now = self.now();
         let mut state = self.state();
         state.expire(now);
-        let outcome = state.attempts.handle(address, path, query, channel, now, &mut SystemEntropy);
-        if let Some(refusal) = &outcome.refusal {
+        let Outcome { answer, released, refusal } =
+            state.attempts.handle(address, path, query, channel, now, &mut SystemEntropy);
+        if let Some(refusal) = &refusal {
             tracing::info!(%address, %refusal, "pairing request refused");
         }
-        let ended = matches!(
-            outcome.answer,
-            Answer::Held(_) | Answer::Reply(PairReply::NotPaired | PairReply::Unpaired | PairReply::Error(_))
-        );
-        if let Some(sender) = PairCall::sender(query).filter(|_| ended) {
-            // Whoever entered the PIN learns that nothing came of it.
+        let goes_on = match &answer {
+            // A last phase that came over HTTP is refused, and changes nothing.
+            Answer::Reply(_) if refusal == Some(PairingError::NotSecure) => true,
+            Answer::Reply(reply) => matches!(reply, PairReply::ChallengeResponse(_) | PairReply::PairingSecret(_)),
+            Answer::Pin { .. } | Answer::CheckCertificate => true,
+            Answer::Held(_) => false,
+        };
+        if let Some(sender) = PairCall::sender(query).filter(|_| !goes_on) {
+            // Whoever entered the PIN of an attempt that ended learns that nothing came of it.
             state.entered.remove(&(address, sender));
         }
-        state.release(outcome.released.clone());
-        outcome
+        state.release(released);
+        let held = match &answer {
+            Answer::Held(id) => {
+                let (sender, receiver) = oneshot::channel();
+                state.held.insert(*id, sender);
+                Some(receiver)
+            }
+            _ => None,
+        };
+        (answer, held)
     }
 
-    async fn hold(&self, id: pairing::AttemptId, address: IpAddr) -> PairReply {
-        tracing::info!(%address, attempt = id.get(), "a client waits for its PIN: `lumen pair`");
-        let (sender, receiver) = oneshot::channel();
-        self.state().held.insert(id, sender);
+    /// Waits for the answer of a held request.
+    async fn hold(
+        &self,
+        id: pairing::AttemptId,
+        address: IpAddr,
+        held: Option<oneshot::Receiver<PairReply>>,
+    ) -> PairReply {
         // If the client closes the connection, this future is dropped, and the attempt with it.
         let _released = Held { server: self, id };
+        let Some(held) = held else { return PairReply::refused("No such pairing attempt") };
+        tracing::info!(%address, attempt = id.get(), "a client waits for its PIN: `lumen pair`");
         // A moment longer than the state machine waits, so that its answer is the one that is sent.
-        match tokio::time::timeout(LIMITS.pin_entry + Duration::from_millis(20), receiver).await {
+        match tokio::time::timeout(LIMITS.pin_entry + Duration::from_millis(20), held).await {
             Ok(Ok(reply)) => reply,
             Ok(Err(_)) => PairReply::refused("Replaced by a new attempt"),
             Err(_) => PairReply::refused("The PIN was not entered in time"),

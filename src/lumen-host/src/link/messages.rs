@@ -9,6 +9,7 @@ use std::time::Duration;
 use lumen_core::gamestream::{control::HostMessage, input::InputEvent, video::FrameIndex};
 use serde::{Deserialize, Serialize};
 
+use crate::config::Pacing;
 use crate::encode::{EncoderConfig, EncoderPreference};
 use crate::frame::Mode;
 use crate::net::sockets::Dscp;
@@ -94,6 +95,8 @@ pub struct VideoParams {
     pub min_parity: u8,
     /// Packets are sealed.
     pub encrypted: bool,
+    /// How a frame's packets are spread over time.
+    pub pacing: Pacing,
     /// Packets are marked.
     pub dscp: Dscp,
 }
@@ -132,6 +135,8 @@ pub struct StreamSpec {
     pub key: StreamKey,
     /// `rikeyid` of the launch: start of the audio IV.
     pub key_id: u32,
+    /// Sending threads ask for a real-time class.
+    pub realtime: bool,
 }
 
 /// Daemon to worker.

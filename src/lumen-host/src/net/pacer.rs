@@ -35,6 +35,11 @@ impl Schedule {
         Self { start, gap: if gap < MIN_GAP { Duration::ZERO } else { gap } }
     }
 
+    /// Everything at once.
+    pub fn unpaced(start: Instant) -> Self {
+        Self { start, gap: Duration::ZERO }
+    }
+
     /// The deadline of batch `index`, from 0.
     pub fn deadline(&self, index: usize) -> Instant {
         self.start + self.gap * u32::try_from(index).unwrap_or(u32::MAX)
@@ -57,12 +62,19 @@ pub struct Sleeper {
     class: Class,
 }
 
+impl Class {
+    /// The class that a configuration asks for.
+    pub fn wanted(realtime: bool) -> Self {
+        if realtime { Self::RealTime } else { Self::Normal }
+    }
+}
+
 impl Sleeper {
-    /// Prepares the calling thread: timer slack of 1 ns, the real-time class if it is permitted, and a spin margin
-    /// measured now.
-    pub fn for_this_thread() -> Self {
+    /// Prepares the calling thread: timer slack of 1 ns, the real-time class if it is `wanted` and permitted, and a
+    /// spin margin measured now.
+    pub fn for_this_thread(wanted: Class) -> Self {
         let _ = nix::sys::prctl::set_timerslack(1);
-        let class = ask_for_real_time();
+        let class = if wanted == Class::RealTime { ask_for_real_time() } else { Class::Normal };
         // At normal priority a spinner uses up its share and is descheduled when it matters; on a single core it
         // takes time from the encoder.
         let spinning_pays = class == Class::RealTime && std::thread::available_parallelism().is_ok_and(|n| n.get() > 1);
@@ -144,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_passed_deadline_returns_and_a_coming_one_is_kept() {
-        let sleeper = Sleeper::for_this_thread();
+        let sleeper = Sleeper::for_this_thread(Class::RealTime);
         sleeper.until(Instant::now());
         let deadline = Instant::now() + Duration::from_millis(3);
         sleeper.until(deadline);

@@ -15,7 +15,7 @@ use lumen_opus::{Encoder, EncoderConfig, Layout, PacketDuration};
 
 use crate::audio::AudioSource;
 use crate::link::{AudioParams, StreamSpec};
-use crate::net::pacer::Sleeper;
+use crate::net::pacer::{Class, Sleeper};
 use crate::net::sockets::{Traffic, mark};
 
 use super::stats::StreamStats;
@@ -64,8 +64,17 @@ impl AudioStream {
         socket.set_nonblocking(true)?;
         let stop = Arc::new(AtomicBool::new(false));
         let (new_sockets, sockets) = mpsc::channel();
-        let thread =
-            AudioThread { params, source, socket, sockets, encoder, packetizer, stats, stop: Arc::clone(&stop) };
+        let thread = AudioThread {
+            class: Class::wanted(spec.realtime),
+            params,
+            source,
+            socket,
+            sockets,
+            encoder,
+            packetizer,
+            stats,
+            stop: Arc::clone(&stop),
+        };
         let thread = std::thread::Builder::new().name("audio".into()).spawn(move || thread.run())?;
         Ok(Self { stop, new_sockets, thread: Some(thread) })
     }
@@ -86,6 +95,7 @@ impl Drop for AudioStream {
 }
 
 struct AudioThread {
+    class: Class,
     params: AudioParams,
     source: Box<dyn AudioSource>,
     socket: UdpSocket,
@@ -98,7 +108,7 @@ struct AudioThread {
 
 impl AudioThread {
     fn run(mut self) {
-        let sleeper = Sleeper::for_this_thread();
+        let sleeper = Sleeper::for_this_thread(self.class);
         let step = Duration::from_millis(self.params.packet_duration_ms.into());
         let mut samples = vec![0.0; self.encoder.packet_samples()];
         let mut tick = Instant::now();

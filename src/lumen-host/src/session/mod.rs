@@ -3,6 +3,7 @@
 
 mod audio;
 mod request;
+mod room;
 mod stats;
 mod video;
 

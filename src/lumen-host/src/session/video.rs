@@ -1,6 +1,7 @@
 //! Video of one stream: one thread captures and encodes, one protects, paces and sends. Between them is room for
-//! one frame: encoding never waits for the network. A frame that finds the sender still busy is dropped whole, and
-//! the next one repairs the reference chain.
+//! one frame. While it is taken nothing is encoded: the display's pictures replace each other, and the newest is
+//! encoded once there is room. So an encoded frame always leaves; dropping one would break the reference chain and
+//! cost a key frame, which is larger, takes longer to send, and would push out the next.
 
 use std::net::UdpSocket;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use lumen_core::gamestream::packetizer::{FrameToSend, PacketArena, Packetizer};
 use lumen_core::gamestream::video::HostLatency;
 
 use crate::capture::{Capture, CaptureError, Captured};
+use crate::config::Pacing;
 use crate::daemon::packetizer_config;
 use crate::encode::{self, EncodeError, Encoder, EncoderPreference, FrameIndex, FrameKind, FrameRequest};
 use crate::frame::{Frame, Timeline};
@@ -22,6 +24,7 @@ use crate::net::pacer::{Class, Schedule, Sleeper};
 use crate::net::sockets::{Traffic, mark};
 
 use super::request::RequestSlot;
+use super::room::Room;
 use super::stats::StreamStats;
 
 /// How long the capture thread waits for a picture before it looks at requests again.
@@ -70,6 +73,7 @@ impl VideoStream {
         let requests = Arc::new(RequestSlot::default());
         let stop = Arc::new(AtomicBool::new(false));
         let (frames, to_send) = mpsc::sync_channel(1);
+        let room = Arc::new(Room::default());
         let (spent, buffers) = mpsc::channel();
         let (new_sockets, sockets) = mpsc::channel();
         mark(&socket, Traffic::Video, spec.video.dscp);
@@ -79,8 +83,10 @@ impl VideoStream {
             sender: BatchSender::new(socket)?,
             sockets,
             params: spec.video.clone(),
+            class: Class::wanted(spec.realtime),
             requests: Arc::clone(&requests),
             stats: Arc::clone(&stats),
+            room: Arc::clone(&room),
             spent,
         };
         let encoding = EncodeThread {
@@ -90,6 +96,7 @@ impl VideoStream {
             requests: Arc::clone(&requests),
             stop: Arc::clone(&stop),
             stats,
+            room,
             frames,
             buffers,
             events,
@@ -129,6 +136,7 @@ struct EncodeThread {
     requests: Arc<RequestSlot>,
     stop: Arc<AtomicBool>,
     stats: Arc<StreamStats>,
+    room: Arc<Room>,
     frames: SyncSender<EncodedFrame>,
     buffers: Receiver<Vec<u8>>,
     events: mpsc::Sender<VideoEvent>,
@@ -155,6 +163,9 @@ impl EncodeThread {
         let mut reopens = 0;
         self.requests.idr();
         while !self.stop.load(Ordering::Relaxed) {
+            if !self.room.wait(CAPTURE_PATIENCE) {
+                continue;
+            }
             let mut frame = match self.capture.next(Instant::now() + CAPTURE_PATIENCE) {
                 Ok(Captured::Frame(frame)) => {
                     let replaced = frame.serial.saturating_sub(last_serial + 1);
@@ -219,6 +230,7 @@ impl EncodeThread {
 
     fn hand_over(&self, frame: EncodedFrame) {
         let (index, bytes, key) = (frame.index, frame.data.len() as u64, frame.kind == FrameKind::Idr);
+        self.room.take();
         match self.frames.try_send(frame) {
             Ok(()) => self.stats.update(|s| {
                 s.video_bytes += bytes;
@@ -243,20 +255,23 @@ struct SendThread {
     sender: BatchSender,
     sockets: Receiver<UdpSocket>,
     params: VideoParams,
+    class: Class,
     requests: Arc<RequestSlot>,
     stats: Arc<StreamStats>,
+    room: Arc<Room>,
     spent: mpsc::Sender<Vec<u8>>,
 }
 
 impl SendThread {
     fn run(mut self, frames: &Receiver<EncodedFrame>) {
-        let sleeper = Sleeper::for_this_thread();
+        let sleeper = Sleeper::for_this_thread(self.class);
         if sleeper.class() == Class::Normal {
             tracing::debug!("no real-time class for the sending thread; see `lumen doctor`");
         }
         // Wall clock of the stream: RTP timestamps count from its first frame.
         let mut epoch = None;
         while let Ok(mut frame) = frames.recv() {
+            self.room.give();
             while let Ok(socket) = self.sockets.try_recv() {
                 mark(&socket, Traffic::Video, self.params.dscp);
                 match BatchSender::new(socket) {
@@ -299,7 +314,10 @@ impl SendThread {
         let interval = self.params.encoder.mode.interval();
         let ordinary_bytes = self.params.encoder.bitrate_bps as f64 / 8.0 * interval.as_secs_f64();
         let ordinary = ordinary_bytes / (per_batch * stride) as f64;
-        let schedule = Schedule::new(now, interval, batches, ordinary);
+        let schedule = match self.params.pacing {
+            Pacing::Deadline => Schedule::new(now, interval, batches, ordinary),
+            Pacing::Off => Schedule::unpaced(now),
+        };
         for (i, batch) in bytes.chunks(per_batch * stride).enumerate() {
             sleeper.until(schedule.deadline(i));
             self.sender.send(batch, stride)?;

@@ -218,8 +218,8 @@ fn key_frames_come_when_asked_for_and_only_then() {
 
 #[test]
 fn slices_are_as_many_as_asked_for() {
-    for name in [EncoderName::OpenH264, EncoderName::X264, EncoderName::X265] {
-        for slices in [1, 2, 4] {
+    for name in [EncoderName::OpenH264, EncoderName::X264] {
+        for slices in [1, 2, 3, 4] {
             let config = EncoderConfig { slices, ..config(name) };
             let (mut encoder, mut decoder) = (open_named(name, &config), decoder(name, &config));
             for number in 0..6 {

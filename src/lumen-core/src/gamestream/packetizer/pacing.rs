@@ -6,15 +6,8 @@ const MAX_SEGMENTS: usize = 64;
 const MAX_SEND: usize = 65_536;
 
 /// Datagrams of `datagram_len` bytes that one send takes; at least 1.
-pub const fn gso_batch(datagram_len: usize) -> usize {
-    let fits = if datagram_len == 0 { MAX_SEGMENTS } else { MAX_SEND / datagram_len };
-    if fits > MAX_SEGMENTS {
-        MAX_SEGMENTS
-    } else if fits == 0 {
-        1
-    } else {
-        fits
-    }
+pub fn gso_batch(datagram_len: usize) -> usize {
+    MAX_SEND.checked_div(datagram_len).map_or(MAX_SEGMENTS, |fits| fits.clamp(1, MAX_SEGMENTS))
 }
 
 /// Whole datagrams of `datagram_len` bytes that leave in a millisecond at `bits_per_second`.

@@ -1,6 +1,6 @@
 //! Bytes of a connection as they arrive, until one request is complete. Clients write in pieces of about 500 bytes.
 
-use super::request::split_head;
+use super::request::{Unread, split_head};
 use super::{MAX_BODY_BYTES, MAX_HEAD_BYTES, RecordError, Request, RequestError, SealedRecord};
 
 /// What arrived on a connection.
@@ -16,7 +16,10 @@ pub enum WireMessage {
 #[derive(Debug, Default)]
 pub struct MessageDecoder {
     buffer: Vec<u8>,
+    /// So far no end of a head was found.
     searched: usize,
+    /// A request whose head is known is complete with so many bytes, not before: nothing is parsed until then.
+    needed: usize,
 }
 
 impl MessageDecoder {
@@ -52,15 +55,22 @@ impl MessageDecoder {
     }
 
     fn plain(&mut self) -> Option<WireMessage> {
+        if self.buffer.len() < self.needed {
+            return None;
+        }
         // The end of a head spans at most four bytes; what was searched before need not be searched again.
         let from = self.searched.saturating_sub(4);
         if split_head(&self.buffer, from).is_none() {
             self.searched = self.buffer.len();
             return (self.buffer.len() > MAX_HEAD_BYTES).then_some(WireMessage::Plain(Err(RequestError::TooLarge)));
         }
-        match Request::parse(&self.buffer) {
-            Err(RequestError::Incomplete) => None,
-            result => Some(WireMessage::Plain(result)),
+        match Request::parse_or_missing(&self.buffer) {
+            Ok(request) => Some(WireMessage::Plain(Ok(request))),
+            Err(Unread::Never(error)) => Some(WireMessage::Plain(Err(error))),
+            Err(Unread::Missing(bytes)) => {
+                self.needed = self.buffer.len() + bytes;
+                None
+            }
         }
     }
 }

@@ -99,6 +99,20 @@ impl RequestError {
     }
 }
 
+/// Why a request could not be read yet, or ever.
+pub(super) enum Unread {
+    /// It is no request.
+    Never(RequestError),
+    /// At least so many bytes are missing.
+    Missing(usize),
+}
+
+impl From<RequestError> for Unread {
+    fn from(error: RequestError) -> Self {
+        Self::Never(error)
+    }
+}
+
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -168,25 +182,33 @@ impl Request {
     /// # Errors
     /// [`RequestError`]; [`RequestError::Incomplete`] if more bytes must follow.
     pub fn parse(bytes: &[u8]) -> Result<Self, RequestError> {
+        Self::parse_or_missing(bytes).map_err(|unread| match unread {
+            Unread::Never(error) => error,
+            Unread::Missing(_) => RequestError::Incomplete,
+        })
+    }
+
+    /// As [`Request::parse`], but says how many bytes are missing at least.
+    pub(super) fn parse_or_missing(bytes: &[u8]) -> Result<Self, Unread> {
         let Some((head, body)) = split_head(bytes, 0) else {
             let too_long = bytes.len() > MAX_HEAD_BYTES;
-            return Err(if too_long { RequestError::TooLarge } else { RequestError::Incomplete });
+            return Err(if too_long { RequestError::TooLarge.into() } else { Unread::Missing(1) });
         };
         if head.len() > MAX_HEAD_BYTES {
-            return Err(RequestError::TooLarge);
+            return Err(RequestError::TooLarge.into());
         }
         let head = std::str::from_utf8(head).map_err(|_| RequestError::Malformed)?;
         let mut lines = head.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
         let mut words = lines.next().unwrap_or_default().split(' ');
         let (method, target) = match (words.next(), words.next(), words.next(), words.next()) {
             (Some(method), Some(target), Some("RTSP/1.0"), None) => (method, target),
-            _ => return Err(RequestError::Malformed),
+            _ => return Err(RequestError::Malformed.into()),
         };
         let mut headers = Vec::new();
         for line in lines {
             let (name, value) = line.split_once(':').ok_or(RequestError::Malformed)?;
             if headers.len() == MAX_HEADERS {
-                return Err(RequestError::TooLarge);
+                return Err(RequestError::TooLarge.into());
             }
             headers.push((name.to_owned(), value.trim().to_owned()));
         }
@@ -195,18 +217,18 @@ impl Request {
         let length = match find_header(&headers, "Content-length") {
             None => 0,
             Some(text) if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) => {
-                return Err(RequestError::BadNumber { cseq });
+                return Err(RequestError::BadNumber { cseq }.into());
             }
             // A number that does not fit is a number above the limit.
             Some(text) => text.parse().unwrap_or(usize::MAX),
         };
         if length > MAX_BODY_BYTES {
-            return Err(RequestError::TooLarge);
+            return Err(RequestError::TooLarge.into());
         }
-        let body = body.get(..length).ok_or(RequestError::Incomplete)?.to_vec();
+        let body = body.get(..length).ok_or(Unread::Missing(length.saturating_sub(body.len())))?.to_vec();
         let request = Self { method, target: target.to_owned(), headers, body };
         if request.stream().is_some() && method == Method::Setup && request.stream_kind().is_none() {
-            return Err(RequestError::UnknownStream { cseq });
+            return Err(RequestError::UnknownStream { cseq }.into());
         }
         Ok(request)
     }

@@ -91,7 +91,7 @@ pub fn frame_header_len(version: [u32; 3], first_byte: u8) -> usize {
             _ => 24,
         };
     }
-    if generation_7_1 && patch >= 320 && patch < 350 { 12 } else { FRAME_HEADER_LEN }
+    if generation_7_1 && (320..350).contains(&patch) { 12 } else { FRAME_HEADER_LEN }
 }
 
 #[cfg(test)]

@@ -243,10 +243,9 @@ impl<'a> Canvas<'a> {
         let mut pen = left;
         for character in text.chars() {
             let glyph = face.glyph(character);
-            if glyph.width > 0 {
-                let height = (glyph.coverage.len() / glyph.width) as i32;
+            if let Some(height) = glyph.coverage.len().checked_div(glyph.width) {
                 let place =
-                    Rect::new(pen.round() as i32 + glyph.left, baseline - glyph.top, glyph.width as i32, height);
+                    Rect::new(pen.round() as i32 + glyph.left, baseline - glyph.top, glyph.width as i32, height as i32);
                 self.stencil(place, &glyph.coverage, color);
             }
             pen += glyph.advance;
@@ -310,7 +309,7 @@ fn bounds_around(cx: f32, cy: f32, radius: f32) -> Rect {
 fn blend(pixel: &mut [u8; 4], color: Color, alpha: u32) {
     for (channel, target) in pixel.iter_mut().zip(color.bytes()) {
         let mixed = u32::from(*channel) * (255 - alpha) + u32::from(target) * alpha;
-        *channel = ((mixed + 127) * 257 >> 16) as u8;
+        *channel = (((mixed + 127) * 257) >> 16) as u8;
     }
 }
 

@@ -15,6 +15,12 @@ pub struct Faces {
     pub clock: Face,
     /// Its milliseconds.
     pub millis: Face,
+    /// The frame number on the dial.
+    pub count: Face,
+    /// The date on the dial.
+    pub date: Face,
+    /// The loudspeakers on the dial.
+    pub speaker: Face,
     /// Numbers that stand out.
     pub strong: Face,
     /// Text.
@@ -34,6 +40,9 @@ impl Faces {
             title: face(Weight::Bold, layout.px(46.0)),
             clock: face(Weight::Bold, dial * 0.315),
             millis: face(Weight::Regular, dial * 0.17),
+            count: face(Weight::Bold, dial * 0.08),
+            date: face(Weight::Regular, dial * 0.062),
+            speaker: face(Weight::Bold, dial * 0.049),
             strong: face(Weight::Bold, layout.px(17.0)),
             body: face(Weight::Regular, layout.px(15.0)),
             label: face(Weight::Regular, layout.px(13.0)),

@@ -116,5 +116,6 @@ mod tests {
         for character in ['é', 'ß', 'Ж', 'λ', '·', '×', '–', '°'] {
             assert_ne!(face.glyph(character).coverage, missing, "{character}");
         }
+        assert_eq!(face.glyph('\u{2009}').width, 0, "the space between thousands is no box");
     }
 }

@@ -143,7 +143,7 @@ impl Frame {
 
     /// Everything below one another.
     fn tall(self) -> Layout {
-        let full = (self.picture.w as f32 / 408.0).min(self.open.h as f32 / 1076.0);
+        let full = (self.picture.w as f32 / 408.0).min(self.open.h as f32 / 1096.0);
         let bare = (self.picture.w as f32 / 432.0).min(self.open.h as f32 / 700.0);
         // Panels smaller than this could not be read.
         let with_panels = full >= 0.9;
@@ -158,9 +158,9 @@ impl Frame {
         let upper = Rect { y: open.y + unit(14.0), h: track.y - unit(12.0) - open.y - unit(14.0), ..ramps };
         let panels = with_panels.then(|| {
             let width = unit(460.0).min(upper.w);
-            let height = unit(280.0);
-            let pads = Rect { x: upper.x + (upper.w - width) / 2, y: upper.bottom() - height, w: width, h: height };
-            (Rect { y: pads.y - unit(12.0) - height, ..pads }, pads)
+            let (desk, pads) = (unit(268.0), unit(312.0));
+            let pads = Rect { x: upper.x + (upper.w - width) / 2, y: upper.bottom() - pads, w: width, h: pads };
+            (Rect { y: pads.y - unit(12.0) - desk, h: desk, ..pads }, pads)
         });
         let floor = panels.map_or(upper.bottom(), |(desk, _)| desk.y - unit(12.0));
         let ceiling = upper.y + unit(88.0);

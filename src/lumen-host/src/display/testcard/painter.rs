@@ -22,7 +22,7 @@ const POOLED: usize = 8;
 const GLOW: f32 = 0.16;
 
 /// Radius from which a dial has room for more than time and frame number.
-const ROOMY: f32 = 140.0;
+const ROOMY: f32 = 170.0;
 
 /// Names of the loudspeakers, in the order of the channels.
 const SPEAKERS: [&str; 8] = ["FL", "FR", "FC", "LFE", "RL", "RR", "SL", "SR"];
@@ -171,13 +171,12 @@ impl Painter {
         let millis = format!(".{:03}", time.millisecond);
         stale.push(canvas.text(&mut faces.millis, dial.x, at(0.26), Align::Center, palette::ACCENT, &millis));
         let frame = format!("Frame {}", grouped(moment.frame));
+        stale.push(canvas.text(&mut faces.count, dial.x, at(0.56), Align::Center, palette::TEXT, &frame));
         if dial.radius < ROOMY {
-            stale.push(canvas.text(&mut faces.label, dial.x, at(0.56), Align::Center, palette::TEXT, &frame));
             return;
         }
-        stale.push(canvas.text(&mut faces.strong, dial.x, at(0.56), Align::Center, palette::TEXT, &frame));
         let date = format!("{:04}-{:02}-{:02} UTC", time.year, time.month, time.day);
-        stale.push(canvas.text(&mut faces.label, dial.x, at(0.40), Align::Center, palette::MUTED, &date));
+        stale.push(canvas.text(&mut faces.date, dial.x, at(0.40), Align::Center, palette::MUTED, &date));
         self.speakers(canvas, stale, moment, at(0.70));
     }
 
@@ -196,7 +195,7 @@ impl Painter {
             };
             let x = left + pitch * f32::from(channel);
             let name = SPEAKERS[usize::from(channel)];
-            stale.push(canvas.text(&mut self.faces.tiny, x, y, Align::Center, color, name));
+            stale.push(canvas.text(&mut self.faces.speaker, x, y, Align::Center, color, name));
         }
     }
 
@@ -293,7 +292,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push('\u{2009}');
         }
         text.push(digit);

@@ -48,7 +48,7 @@ pub fn desk(canvas: &mut Canvas<'_>, layout: &Layout, faces: &mut Faces, rect: R
 
     let y = row.next(canvas, faces, "Text", 1.0);
     let text = fit(&mut faces.body, &echo.text, right - row.x);
-    let end = canvas.text(&mut faces.body, row.x, y, Align::Left, palette::TEXT, &text).right();
+    let end = canvas.text(&mut faces.body, row.x, y, Align::Left, palette::TEXT, text).right();
     let caret = Rect::new(end, y as i32 - layout.whole(13.0), layout.whole(1.5), layout.whole(16.0));
     canvas.fill(caret, palette::ACCENT);
 

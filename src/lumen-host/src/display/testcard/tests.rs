@@ -408,3 +408,47 @@ fn the_flash_is_on_the_frame_that_contains_the_second() {
     }
     assert_eq!(flashes, [30, 90]);
 }
+
+/// Through a real codec at a rate where text is long unreadable, the strip must still say all.
+#[test]
+fn strip_survives_h264_at_a_low_rate() {
+    use lumen_core::strip::{LumaPlane, read};
+    use openh264::OpenH264API;
+    use openh264::decoder::Decoder;
+    use openh264::encoder::{BitRate, Encoder, EncoderConfig, FrameRate, RateControlMode};
+    use openh264::formats::{BgraSliceU8, YUVBuffer, YUVSource};
+
+    for (width, height, bitrate) in [(640, 360, 300_000), (1366, 768, 1_000_000)] {
+        let layout = Layout::new(width, height).unwrap();
+        let mode = Mode::new(width, height, 60);
+        let mut painter = Painter::new(layout, &Facts { mode, session: 0xA5C3, label: String::new() });
+        let config = EncoderConfig::new()
+            .bitrate(BitRate::from_bps(bitrate))
+            .max_frame_rate(FrameRate::from_hz(60.0))
+            .rate_control_mode(RateControlMode::Bitrate)
+            .skip_frames(false);
+        let mut encoder = Encoder::with_api_config(OpenH264API::from_source(), config).unwrap();
+        let mut decoder = Decoder::new().unwrap();
+        let (even_width, even_height) = (width as usize & !1, height as usize & !1);
+        let (mut seen, mut bytes) = (0, 0);
+        for frame in 0..30u64 {
+            let mut echo = Echo::new(width, height);
+            let now = Instant::now();
+            echo.apply(&InputEvent::MouseRelative(RelativeMotion { dx: frame as i16 * 5, dy: 3 }), now);
+            let tick = UnixNanos(1_764_000_000_900_000_000 + frame as i64 * 16_666_667);
+            let moment = Moment { frame, tick, interval: mode.interval(), drawn: tick, now, channels: Some(2) };
+            let picture = painter.draw(&moment, &echo);
+            let source = BgraSliceU8::new(&picture.data, (even_width, even_height));
+            let unit = encoder.encode(&YUVBuffer::from_bgra8_source(source)).unwrap().to_vec();
+            bytes += unit.len();
+            let Some(decoded) = decoder.decode(&unit).unwrap() else { continue };
+            let plane = LumaPlane { data: decoded.y(), stride: decoded.strides().0, width, height };
+            let strip = read(&plane).unwrap_or_else(|error| panic!("{width}x{height}, frame {frame}: {error}"));
+            assert_eq!((strip.session, strip.input_events), (0xA5C3, 1));
+            assert_eq!(strip.unix_micros, tick.micros());
+            seen += 1;
+        }
+        assert!(seen >= 28);
+        assert!(bytes * 8 * 2 < bitrate as usize * 3 / 2, "{width}x{height}: {bytes} bytes in half a second");
+    }
+}

@@ -1,0 +1,181 @@
+//! A running stream: four native threads (control, video, decoder, audio) around one state that they report to, and
+//! the handle by which a program looks at it and sends input.
+
+mod audio;
+mod connect;
+mod control;
+mod rtsp;
+mod sockets;
+mod state;
+mod summary;
+mod video;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use lumen_core::gamestream::control::{ClientMessage, HostMessage};
+use lumen_core::gamestream::input::InputEvent;
+use lumen_core::strip::StripContent;
+
+pub(crate) use connect::{Plan, connect, surround_info};
+use control::ControlHandle;
+use state::Shared;
+use summary::Facts;
+
+use crate::analysis::Analysis;
+use crate::error::ClientError;
+use crate::options::StreamOptions;
+use crate::picture::Picture;
+use crate::report::{Ending, StreamReport};
+use crate::script::Script;
+
+/// How long a session waits for its last input to show up in a picture.
+const ECHO_TIMEOUT: Duration = Duration::from_millis(700);
+/// How often an interrupt is looked for.
+const INTERRUPT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// A running stream. Dropping it ends the stream without ceremony; [`Session::stop`] says goodbye and reports.
+pub struct Session {
+    shared: Arc<Shared>,
+    control: ControlHandle,
+    threads: Vec<JoinHandle<()>>,
+    facts: Facts,
+    options: StreamOptions,
+}
+
+impl Session {
+    /// Sends input.
+    pub fn send(&self, event: InputEvent) {
+        let now = self.shared.clock.now();
+        self.shared.lock().analysis.input.sent(&event, now);
+        self.control.send(ClientMessage::Input(event));
+    }
+
+    /// Sends any message of the control channel.
+    pub fn send_message(&self, message: ClientMessage) {
+        self.control.send(message);
+    }
+
+    /// How the stream ended, or that it runs.
+    pub fn ending(&self) -> Ending {
+        self.shared.lock().ending.clone()
+    }
+
+    /// What is known so far, as a report.
+    pub fn report(&self) -> StreamReport {
+        summary::report(&self.shared, &self.facts)
+    }
+
+    /// The newest strip of the test card.
+    pub fn strip(&self) -> Option<StripContent> {
+        self.shared.lock().analysis.strip
+    }
+
+    /// What the host said on the control channel so far.
+    pub fn feedback(&self) -> Vec<HostMessage> {
+        self.shared.lock().feedback.iter().map(|(_, message)| *message).collect()
+    }
+
+    /// A copy of the newest picture; only with [`StreamOptions::keep_pictures`].
+    pub fn picture(&self) -> Option<Picture> {
+        self.shared.lock().picture.clone()
+    }
+
+    /// Waits until `condition` holds; asks again after every picture, message and sound. False if it did not hold in
+    /// time, or the stream ended before.
+    pub fn wait_for(&self, timeout: Duration, mut condition: impl FnMut(&Analysis) -> bool) -> bool {
+        self.shared.wait(Instant::now() + timeout, |state| {
+            condition(&state.analysis).then_some(true).or((state.ending != Ending::Running).then_some(false))
+        }) == Some(true)
+    }
+
+    /// Waits for the first decoded picture.
+    ///
+    /// # Errors
+    /// [`ClientError::NoPicture`] if there is none in time.
+    pub fn wait_for_picture(&self, timeout: Duration) -> Result<(), ClientError> {
+        if self.wait_for(timeout, |analysis| analysis.moments.first_frame_decoded.is_some()) {
+            return Ok(());
+        }
+        let datagrams = self.shared.video_datagrams.received.load(Ordering::Relaxed);
+        let state = self.shared.lock();
+        let video = &state.analysis.video;
+        let happened = format!(
+            "{datagrams} datagrams arrived, {} frames became complete, {} were lost, {} did not decode",
+            video.frames, video.lost_frames, video.decode_errors
+        );
+        Err(ClientError::NoPicture(match &state.ending {
+            Ending::Running => format!("waited {:.1} s; {happened}", timeout.as_secs_f64()),
+            Ending::Lost(why) | Ending::HostError(why) => format!("{why}; {happened}"),
+            Ending::ClosedByHost | Ending::Completed => format!("the host closed the stream; {happened}"),
+        }))
+    }
+
+    /// Carries out a script, then waits until `duration` is over. Both count from the first decoded picture, which
+    /// must have come. Ends early with the stream, or when `interrupt` becomes true.
+    pub fn run(&self, script: Option<&Script>, duration: Option<Duration>, interrupt: &AtomicBool) {
+        let begin = self.shared.lock().analysis.moments.first_frame_decoded.unwrap_or(self.shared.clock.now());
+        let begin = self.shared.clock.instant(begin);
+        let end = duration.map(|duration| begin + duration);
+        let mut steps = script.map_or(&[][..], |script| &script.steps).iter();
+        let mut next = steps.next();
+        loop {
+            let now = Instant::now();
+            if interrupt.load(Ordering::Relaxed) || end.is_some_and(|end| now >= end) || self.ending() != Ending::Running
+            {
+                return;
+            }
+            if let Some(step) = next.filter(|step| begin + step.at <= now) {
+                self.send(step.event.clone());
+                next = steps.next();
+                continue;
+            }
+            let due = next.map(|step| begin + step.at);
+            let until = [Some(now + INTERRUPT_INTERVAL), due, end].into_iter().flatten().min().unwrap_or(now);
+            self.shared.wait(until, |state| (state.ending != Ending::Running).then_some(()));
+        }
+    }
+
+    /// Ends the stream, writes what was asked for and reports.
+    ///
+    /// # Errors
+    /// [`ClientError::File`] if a recording or the screenshot could not be written.
+    pub fn stop(mut self) -> Result<StreamReport, ClientError> {
+        self.wait_for_echo();
+        let picture = self.shared.lock().picture.clone();
+        self.shared.end(Ending::Completed);
+        self.halt();
+        if let Some(error) = self.shared.lock().error.take() {
+            return Err(error);
+        }
+        if let (Some(path), Some(picture)) = (&self.options.screenshot, picture) {
+            picture.write_png(path)?;
+        }
+        Ok(self.report())
+    }
+
+    /// Gives input that was just sent the time to come back.
+    fn wait_for_echo(&self) {
+        let sent = self.shared.lock().analysis.input.sent;
+        if sent > 0 {
+            self.wait_for(ECHO_TIMEOUT, |analysis| analysis.input.is_complete() != Some(false));
+        }
+    }
+
+    fn halt(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        self.control.disconnect();
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has said so already.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.halt();
+    }
+}
