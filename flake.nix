@@ -23,11 +23,13 @@
         pkgs: own: {
           default = own.lumen;
           lumen = pkgs.callPackage ./nix/package.nix { };
-          # Comes out of the same build; an output of its own, because a host needs no client.
-          lumen-client = lib.addMetaAttrs {
-            description = "Reference client for GameStream hosts";
-            mainProgram = "lumen-client";
-          } own.lumen.client;
+          # Comes out of the same build, whose output it is: addMetaAttrs would make it another one.
+          lumen-client = own.lumen.client // {
+            meta = own.lumen.meta // {
+              description = "Reference client for GameStream hosts";
+              mainProgram = "lumen-client";
+            };
+          };
         }
       );
 
