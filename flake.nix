@@ -1,0 +1,66 @@
+{
+  description = "lumen: streams desktops and games to Moonlight clients";
+
+  inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-26.05";
+
+  outputs =
+    { self, nixpkgs }:
+    let
+      inherit (nixpkgs) lib;
+      forAllSystems =
+        output:
+        lib.genAttrs [ "x86_64-linux" "aarch64-linux" ] (
+          system: output nixpkgs.legacyPackages.${system} self.packages.${system}
+        );
+      app = description: program: {
+        type = "app";
+        program = lib.getExe program;
+        meta = { inherit description; };
+      };
+    in
+    {
+      packages = forAllSystems (
+        pkgs: own: {
+          default = own.lumen;
+          lumen = pkgs.callPackage ./nix/package.nix { };
+          # Comes out of the same build, whose output it is: addMetaAttrs would make it another one.
+          lumen-client = own.lumen.client // {
+            meta = own.lumen.meta // {
+              description = "Reference client for GameStream hosts";
+              mainProgram = "lumen-client";
+            };
+          };
+        }
+      );
+
+      apps = forAllSystems (
+        pkgs: own: {
+          default = app "Start the host with the test card, and say what to do" (
+            pkgs.callPackage ./nix/demo.nix { inherit (own) lumen; }
+          );
+          client = app "Discover, pair with and stream from hosts" own.lumen-client;
+        }
+      );
+
+      # Not "lumen": nixpkgs has another program of that name.
+      overlays.default = final: _previous: {
+        lumen-host = final.callPackage ./nix/package.nix { };
+      };
+
+      checks = forAllSystems (
+        pkgs: own: {
+          inherit (own) lumen;
+          clippy = pkgs.callPackage ./nix/clippy.nix { inherit (own) lumen; };
+          nix = pkgs.callPackage ./nix/lint.nix { };
+        }
+      );
+
+      devShells = forAllSystems (
+        pkgs: own: {
+          default = pkgs.callPackage ./nix/shell.nix { inherit (own) lumen; };
+        }
+      );
+
+      formatter = forAllSystems (pkgs: _own: pkgs.nixfmt-tree);
+    };
+}
