@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use lumen_client::analysis::{Distribution, Samples};
 use lumen_client::decode::DecoderChoice;
 use lumen_client::discover::discover;
 use lumen_client::identity::IdentityStore;
@@ -14,7 +15,7 @@ use lumen_client::loss::LossOptions;
 use lumen_client::options::{AppChoice, AudioChannels, Encryption, Entry};
 use lumen_client::report::Expectations;
 use lumen_client::script::{self, Script};
-use lumen_client::{Client, ClientError, HostAddress, StreamOptions};
+use lumen_client::{Client, ClientError, HostAddress, StreamOptions, StreamReport};
 use lumen_core::gamestream::http::Codec;
 use nix::sys::signal::{SigSet, Signal};
 
@@ -165,6 +166,9 @@ struct StreamArgs {
     /// End the application afterwards.
     #[arg(long)]
     quit_after: bool,
+    /// Do everything so many times, and say how long the first decoded picture took.
+    #[arg(long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    repeat: u32,
     /// Which decoder.
     #[arg(long, value_enum, default_value_t = DecoderArg::Auto)]
     decoder: DecoderArg,
@@ -337,21 +341,69 @@ fn run(cli: Cli) -> Result<(), ClientError> {
 
 fn stream(client: &Client, args: StreamArgs, json: bool) -> Result<(), ClientError> {
     let host = args.host.clone();
-    let stats = args.stats_json.clone();
+    let (stats, repeat) = (args.stats_json.clone(), args.repeat);
     let options = stream_options(args)?;
     let interrupt = catch_signals();
-    let report = client.stream_until(&host, &options, &interrupt)?;
+    let mut runs = Runs::default();
+    let mut judgement = Ok(());
+    for run in 0..repeat {
+        let report = client.stream_until(&host, &options, &interrupt)?;
+        if !json && repeat > 1 {
+            println!("run {} of {repeat}", run + 1);
+        }
+        if !json {
+            println!("{report}");
+        }
+        // The first run that was bad decides.
+        judgement = judgement.and(Client::judge(&report, &options));
+        runs.add(report);
+        if interrupt.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    let first_frame = runs.finish();
+    if let (Some(all), false) = (first_frame.filter(|all| all.count > 1), json) {
+        println!(
+            "first decoded picture of {} runs: p50 {:.0} · p95 {:.0} · max {:.0} ms",
+            all.count, all.p50, all.p95, all.max
+        );
+    }
+    // One run is a report, several are a list with what they have in common.
+    let text = match &runs.runs[..] {
+        [only] => to_json(only)?,
+        _ => to_json(&runs)?,
+    };
     if json {
-        print_json(&report)?;
-    } else {
-        print!("{report}");
+        println!("{text}");
     }
     if let Some(path) = stats {
-        let text = serde_json::to_string_pretty(&report)
-            .map_err(|error| ClientError::Local { action: "cannot write the report", reason: error.to_string() })?;
         std::fs::write(&path, text).map_err(|source| ClientError::File { action: "write", path, source })?;
     }
-    Client::judge(&report, &options)
+    judgement
+}
+
+/// The reports of a repeated stream.
+#[derive(Default, serde::Serialize)]
+struct Runs {
+    /// From the attempt to connect to the first decoded picture, in milliseconds.
+    first_frame_decoded: Option<Distribution>,
+    runs: Vec<StreamReport>,
+}
+
+impl Runs {
+    fn add(&mut self, report: StreamReport) {
+        self.runs.push(report);
+    }
+
+    fn finish(&mut self) -> Option<Distribution> {
+        let mut samples = Samples::default();
+        self.runs
+            .iter()
+            .filter_map(|run| run.connect.first_frame_decoded)
+            .for_each(|millis| samples.add((millis * 1000.0) as i64));
+        self.first_frame_decoded = samples.distribution();
+        self.first_frame_decoded
+    }
 }
 
 fn stream_options(args: StreamArgs) -> Result<StreamOptions, ClientError> {
@@ -429,10 +481,13 @@ fn read_script(path: &Path, width: u32, height: u32) -> Result<Script, ClientErr
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<(), ClientError> {
-    let text = serde_json::to_string_pretty(value)
-        .map_err(|error| ClientError::Local { action: "cannot write JSON", reason: error.to_string() })?;
-    println!("{text}");
+    println!("{}", to_json(value)?);
     Ok(())
+}
+
+fn to_json(value: &impl serde::Serialize) -> Result<String, ClientError> {
+    serde_json::to_string_pretty(value)
+        .map_err(|error| ClientError::Local { action: "cannot write JSON", reason: error.to_string() })
 }
 
 fn mode(text: &str) -> Result<(u32, u32, u32), String> {

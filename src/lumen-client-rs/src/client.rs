@@ -20,7 +20,7 @@ use crate::identity::{IdentityStore, PinnedHost};
 use crate::options::{AppChoice, Entry, StreamOptions};
 use crate::pair::pair;
 use crate::report::{Ending, HostReport, StreamReport};
-use crate::session::{Plan, Session, connect, surround_info};
+use crate::session::{OpeningDecoder, Plan, Session, connect, surround_info};
 
 /// Protocol level of a core that understands encrypted RTSP.
 const CORE_VERSION: u32 = 1;
@@ -183,6 +183,7 @@ impl Client {
     pub fn connect(&self, host: &HostAddress, options: &StreamOptions) -> Result<Session, ClientError> {
         check(options)?;
         let clock = Clock::start();
+        let decoder = OpeningDecoder::begin(options)?;
         let found = self.paired(host)?;
         let mut moments = Moments { server_info: Some(clock.now()), ..Moments::default() };
         self.check_host(&found, options)?;
@@ -229,6 +230,7 @@ impl Client {
             key,
             key_id: key_id.cast_signed(),
             reply,
+            decoder,
         };
         connect(plan, options)
     }

@@ -14,8 +14,11 @@ use super::{Samples, micros_between};
 pub struct InputEcho {
     /// Events sent.
     pub sent: u64,
+    /// Digests of what was sent before the first picture: it may show them or not.
+    early: Vec<u32>,
+    later: u64,
     digest: u32,
-    /// What the strip said before the first event.
+    /// What the strip said at first.
     baseline: Option<(u16, u32)>,
     newest: Option<(u16, u32)>,
     /// When events were sent that no picture has shown yet.
@@ -27,24 +30,27 @@ pub struct InputEcho {
 }
 
 impl InputEcho {
-    /// An event goes out.
+    /// An event goes out that the user asked for.
     pub fn sent(&mut self, event: &InputEvent, at: Timestamp) {
         self.sent += 1;
-        self.digest = self.digest.wrapping_add(event_digest(event));
-        if self.baseline.is_some() {
-            self.waiting.push_back(at);
+        if self.baseline.is_none() {
+            return self.greeting(event);
         }
+        self.later += 1;
+        self.digest = self.digest.wrapping_add(event_digest(event));
+        self.waiting.push_back(at);
+    }
+
+    /// An event goes out before the first picture, as every client sends it.
+    pub fn greeting(&mut self, event: &InputEvent) {
+        self.early.push(event_digest(event));
     }
 
     /// A picture was decoded.
     pub fn seen(&mut self, strip: &StripContent, at: Timestamp) {
         let echo = (strip.input_events, strip.input_digest);
-        let (events, _) = *self.baseline.get_or_insert_with(|| {
-            // Events that were sent before the first picture may be in it or not; they can only be compared in the
-            // end. See `arrived`.
-            (strip.input_events, strip.input_digest)
-        });
-        let before = self.newest.replace(echo).map_or(events, |(count, _)| count);
+        self.baseline.get_or_insert(echo);
+        let (before, _) = self.newest.replace(echo).unwrap_or(echo);
         let new = strip.input_events.wrapping_sub(before);
         for _ in 0..new {
             if let Some(sent) = self.waiting.pop_front() {
@@ -64,7 +70,18 @@ impl InputEcho {
     /// Whether the card got exactly the events that were sent; none without a card.
     pub fn is_complete(&self) -> Option<bool> {
         let ((_, digest), (_, before)) = (self.newest?, self.baseline?);
-        Some(u64::from(self.arrived()?) == self.sent % 65_536 && digest.wrapping_sub(before) == self.digest)
+        let (arrived, digest) = (u64::from(self.arrived()?), digest.wrapping_sub(before));
+        // The last so many of the early events came after the first picture.
+        let mut late = (0, 0u32);
+        let matches = |(count, sum): (u64, u32)| {
+            arrived == (self.later + count) % 65_536 && digest == self.digest.wrapping_add(sum)
+        };
+        let mut complete = matches(late);
+        for event in self.early.iter().rev() {
+            late = (late.0 + 1, late.1.wrapping_add(*event));
+            complete |= matches(late);
+        }
+        Some(complete)
     }
 }
 
@@ -103,6 +120,22 @@ mod tests {
         assert_eq!((echo.arrived(), echo.is_complete()), (Some(2), Some(true)));
         let latency = echo.to_picture.distribution().unwrap();
         assert_eq!((latency.count, latency.min, latency.max), (2, 20.0, 29.0));
+    }
+
+    #[test]
+    fn events_before_the_first_picture_may_be_in_it_or_not() {
+        let key = InputEvent::Key(KeyEvent::new(PressState::Down, VirtualKey(0x41), Modifiers::EMPTY));
+        for shown in [0, 1] {
+            let mut echo = InputEcho::default();
+            echo.greeting(&key);
+            echo.sent(&key, Timestamp::ZERO);
+            let at = |events: u32| strip(events as u16, event_digest(&key).wrapping_mul(events));
+            echo.seen(&at(shown), Timestamp::ZERO);
+            echo.seen(&at(2), Timestamp::ZERO);
+            assert_eq!(echo.is_complete(), Some(true));
+            echo.seen(&at(3), Timestamp::ZERO);
+            assert_eq!(echo.is_complete(), Some(false));
+        }
     }
 
     #[test]

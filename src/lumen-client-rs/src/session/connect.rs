@@ -53,6 +53,23 @@ pub struct Plan {
     pub key: [u8; 16],
     pub key_id: i32,
     pub reply: LaunchReply,
+    pub decoder: OpeningDecoder,
+}
+
+/// A decoder that is being opened beside the negotiation: loading a library takes as long as all of RTSP.
+pub struct OpeningDecoder(std::thread::JoinHandle<Result<Decoder, ClientError>>);
+
+impl OpeningDecoder {
+    /// Begins to open the decoder for a stream.
+    pub fn begin(options: &StreamOptions) -> Result<Self, ClientError> {
+        let (codec, choice) = (options.codec, options.decoder);
+        let thread = std::thread::Builder::new().name("decoder".into()).spawn(move || Decoder::open(codec, choice));
+        thread.map(Self).map_err(|error| ClientError::local("cannot start a thread", error))
+    }
+
+    fn finish(self) -> Result<Decoder, ClientError> {
+        self.0.join().unwrap_or_else(|_| Err(ClientError::local("cannot open the decoder", "it panicked")))
+    }
 }
 
 /// What RTSP came to.
@@ -68,7 +85,6 @@ struct Agreement {
 pub fn connect(plan: Plan, options: &StreamOptions) -> Result<Session, ClientError> {
     let codec = options.codec;
     // What can fail here fails before the host has work with it.
-    let decoder = Decoder::open(codec, options.decoder)?;
     let recorder = match &options.record {
         Some(path) => Some(VideoRecorder::create(path, codec, options.width, options.height, options.fps)?),
         None => None,
@@ -109,7 +125,7 @@ pub fn connect(plan: Plan, options: &StreamOptions) -> Result<Session, ClientErr
         invalidation: agreement.invalidation,
         loss: Lossy::new(options.loss.video_percent, options.loss.burst, options.loss.seed),
         codec,
-        decoder,
+        decoder: plan.decoder.finish()?,
         recorder,
         keep_pictures: options.wants_pictures(),
     };

@@ -183,7 +183,9 @@ impl Control {
                 // The request for a key frame is what current clients begin with, on the generic channel.
                 self.say(&ClientMessage::RequestIdr, 0);
                 self.say(&ClientMessage::StartB, 0);
-                self.say(&ClientMessage::Input(InputEvent::HapticsEnable(HapticsEnable(1))), 0);
+                let haptics = InputEvent::HapticsEnable(HapticsEnable(1));
+                self.shared.lock().analysis.input.greeting(&haptics);
+                self.say(&ClientMessage::Input(haptics), 0);
                 self.next_ping = Some(now);
                 if let Some(connected) = self.connected.take() {
                     let _ = connected.send(());

@@ -19,7 +19,7 @@ use lumen_core::gamestream::control::{ClientMessage, HostMessage};
 use lumen_core::gamestream::input::InputEvent;
 use lumen_core::strip::StripContent;
 
-pub(crate) use connect::{Plan, connect, surround_info};
+pub(crate) use connect::{OpeningDecoder, Plan, connect, surround_info};
 use control::ControlHandle;
 use state::Shared;
 use summary::Facts;
