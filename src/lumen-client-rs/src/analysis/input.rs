@@ -133,7 +133,7 @@ mod tests {
             echo.seen(&at(shown), Timestamp::ZERO);
             echo.seen(&at(2), Timestamp::ZERO);
             assert_eq!(echo.is_complete(), Some(true));
-            echo.seen(&at(3), Timestamp::ZERO);
+            echo.seen(&at(4), Timestamp::ZERO);
             assert_eq!(echo.is_complete(), Some(false));
         }
     }
