@@ -202,9 +202,12 @@ struct StreamArgs {
     /// How long to wait for the first picture.
     #[arg(long, default_value = "10s", value_parser = script::duration, value_name = "TIME")]
     first_frame_timeout: Duration,
-    /// Fail unless nothing was lost: no frame, no picture of a test card, no packet of sound.
+    /// Fail unless nothing was lost: no frame, no packet of sound.
     #[arg(long, help_heading = "Bounds")]
     expect_no_loss: bool,
+    /// Fail if more pictures of the test card never came, lost or skipped by the host.
+    #[arg(long, value_name = "COUNT", help_heading = "Bounds")]
+    expect_max_missing: Option<u64>,
     /// Fail if more frames were lost or dropped.
     #[arg(long, value_name = "COUNT", help_heading = "Bounds")]
     expect_max_lost: Option<u64>,
@@ -270,7 +273,7 @@ pub fn main() -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("lumen-client: {error}");
+            eprintln!("lumen-client: {}", plain(&error.to_string()));
             ExitCode::from(error.exit_code())
         }
     }
@@ -287,7 +290,7 @@ fn run(cli: Cli) -> Result<(), ClientError> {
             }
             for host in &hosts {
                 let addresses: Vec<_> = host.addresses.iter().map(ToString::to_string).collect();
-                println!("{}\t{}", host.name, addresses.join(" "));
+                println!("{}\t{}", plain(&host.name), addresses.join(" "));
             }
             if hosts.is_empty() {
                 eprintln!("no host was heard; one that is further away can be given by its address");
@@ -316,7 +319,7 @@ fn run(cli: Cli) -> Result<(), ClientError> {
             if cli.json {
                 return print_json(&serde_json::json!({ "name": found.info.hostname, "certificate": fingerprint }));
             }
-            println!("paired with {}, certificate {fingerprint}", found.info.hostname);
+            println!("paired with {}, certificate {fingerprint}", plain(&found.info.hostname));
         }
         Command::Unpair { host } => {
             let known = client()?.unpair(&host)?;
@@ -331,7 +334,7 @@ fn run(cli: Cli) -> Result<(), ClientError> {
                     .collect();
                 return print_json(&apps);
             }
-            apps.iter().for_each(|app| println!("{}\t{}", app.id.get(), app.title));
+            apps.iter().for_each(|app| println!("{}\t{}", app.id.get(), plain(&app.title)));
         }
         Command::Stream(args) => return stream(&client()?, *args, cli.json),
         Command::Quit { host } => client()?.quit(&host)?,
@@ -352,7 +355,7 @@ fn stream(client: &Client, args: StreamArgs, json: bool) -> Result<(), ClientErr
             println!("run {} of {repeat}", run + 1);
         }
         if !json {
-            println!("{report}");
+            println!("{}", plain(&report.to_string()));
         }
         // The first run that was bad decides.
         judgement = judgement.and(Client::judge(&report, &options));
@@ -461,6 +464,7 @@ fn stream_options(args: StreamArgs) -> Result<StreamOptions, ClientError> {
         first_frame_timeout: args.first_frame_timeout,
         expect: Expectations {
             no_loss: args.expect_no_loss,
+            max_missing: args.expect_max_missing,
             max_lost_frames: args.expect_max_lost,
             min_frames: args.expect_min_frames,
             first_frame: args.expect_first_frame,
@@ -488,6 +492,11 @@ fn print_json(value: &impl serde::Serialize) -> Result<(), ClientError> {
 fn to_json(value: &impl serde::Serialize) -> Result<String, ClientError> {
     serde_json::to_string_pretty(value)
         .map_err(|error| ClientError::Local { action: "cannot write JSON", reason: error.to_string() })
+}
+
+/// Text in which a host's words cannot steer the terminal.
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() || *c == '\n').collect()
 }
 
 fn mode(text: &str) -> Result<(u32, u32, u32), String> {

@@ -85,6 +85,8 @@ pub struct VideoCounters {
     pub fec_reports: u64,
     /// Which frames were lost, the first so many ranges.
     pub lost_ranges: Vec<Range>,
+    /// Which frames had packets rebuilt, the first so many ranges.
+    pub recovered_ranges: Vec<Range>,
 }
 
 /// When a picture passed its stations.
@@ -146,7 +148,10 @@ impl Analysis {
         video.frames += 1;
         video.data_packets += u64::from(frame.data_packets);
         video.recovered_packets += u64::from(frame.recovered_packets);
-        video.recovered_frames += u64::from(frame.recovered_packets > 0);
+        if frame.recovered_packets > 0 {
+            video.recovered_frames += 1;
+            extend(&mut video.recovered_ranges, frame.index.0, frame.index.0);
+        }
         video.key_frames += u64::from(frame.key_frame);
         if frame.host_latency.0 != 0 {
             self.host_latency.add(frame.host_latency.as_duration().as_micros() as i64);
@@ -157,9 +162,7 @@ impl Analysis {
     /// Frames will not come.
     pub fn frames_lost(&mut self, first: FrameIndex, last: FrameIndex) {
         self.video.lost_frames += u64::from(last.0.wrapping_sub(first.0)) + 1;
-        if self.video.lost_ranges.len() < MAX_RANGES {
-            self.video.lost_ranges.push(Range { first: first.0, last: last.0 });
-        }
+        extend(&mut self.video.lost_ranges, first.0, last.0);
     }
 
     /// A picture of so many pixels was decoded; `strip` is what could be read in it.
@@ -198,7 +201,31 @@ impl Analysis {
     }
 }
 
+/// Adds frames to a list; those that follow the last range become part of it.
+fn extend(ranges: &mut Vec<Range>, first: u32, last: u32) {
+    if let Some(range) = ranges.last_mut().filter(|range| range.last.wrapping_add(1) == first) {
+        range.last = last;
+    } else if ranges.len() < MAX_RANGES {
+        ranges.push(Range { first, last });
+    }
+}
+
 /// Microseconds from `earlier` to `later`; negative if they are not.
 fn micros_between(earlier: Timestamp, later: Timestamp) -> i64 {
     later.as_micros() as i64 - earlier.as_micros() as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbouring_ranges_become_one_and_the_list_is_bounded() {
+        let mut ranges = Vec::new();
+        extend(&mut ranges, 3, 4);
+        extend(&mut ranges, 5, 5);
+        assert_eq!(ranges, [Range { first: 3, last: 5 }]);
+        (10..5000).step_by(2).for_each(|number| extend(&mut ranges, number, number));
+        assert_eq!(ranges.len(), MAX_RANGES);
+    }
 }

@@ -76,6 +76,7 @@ pub fn report(shared: &Shared, facts: &Facts) -> StreamReport {
             packets_recovered: counters.recovered_packets,
             frames_received: counters.frames,
             frames_recovered: counters.recovered_frames,
+            recovered_ranges: counters.recovered_ranges.clone(),
             frames_lost: counters.lost_frames,
             lost_ranges: counters.lost_ranges.clone(),
             frames_dropped: counters.dropped_frames,
