@@ -497,7 +497,7 @@ mod tests {
         let mut bad = report();
         bad.video.frames_lost = 2;
         bad.audio.packets_lost = 1;
-        assert_eq!(expect.check(&bad).len(), 8);
+        assert_eq!(expect.check(&bad).len(), 9);
     }
 
     #[test]
