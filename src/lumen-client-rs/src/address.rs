@@ -39,7 +39,8 @@ impl HostAddress {
     /// [`ClientError::Unreachable`] if the name means nothing.
     pub fn resolve(&self) -> Result<Vec<SocketAddr>, ClientError> {
         let unreachable = |reason: String| ClientError::Unreachable { address: self.to_string(), reason };
-        let found = (self.host.as_str(), self.port).to_socket_addrs().map_err(|error| unreachable(error.to_string()))?;
+        let found =
+            (self.host.as_str(), self.port).to_socket_addrs().map_err(|error| unreachable(error.to_string()))?;
         let found: Vec<_> = found.collect();
         if found.is_empty() { Err(unreachable("the name has no address".into())) } else { Ok(found) }
     }

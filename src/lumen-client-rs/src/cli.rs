@@ -420,8 +420,11 @@ fn stream_options(args: StreamArgs) -> Result<StreamOptions, ClientError> {
 }
 
 fn read_script(path: &Path, width: u32, height: u32) -> Result<Script, ClientError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ClientError::File { action: "read", path: path.to_owned(), source })?;
+    let text = std::fs::read_to_string(path).map_err(|source| ClientError::File {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    })?;
     Script::parse(&text, width, height).map_err(|error| ClientError::Usage(error.to_string()))
 }
 
@@ -493,7 +496,8 @@ mod tests {
 
     #[test]
     fn a_whole_stream_command_becomes_options() {
-        let line = "lumen-client stream tower:41000 --app Desktop --mode 640x360@30 --duration 2s --drop-video 5 --burst 3";
+        let line =
+            "lumen-client stream tower:41000 --app Desktop --mode 640x360@30 --duration 2s --drop-video 5 --burst 3";
         let Command::Stream(args) = Cli::parse_from(line.split(' ')).command else { panic!("another command") };
         let options = stream_options(*args).unwrap();
         assert_eq!((options.width, options.height, options.fps), (640, 360, 30));

@@ -171,9 +171,9 @@ impl Client {
 
     fn cancel(&self, found: &HostInfo) -> Result<(), ClientError> {
         let reply = self.secure_get(found, "/cancel", "", REPLY_TIMEOUT * 2)?;
-        CancelReply::parse(&reply).map(drop).map_err(|error| {
-            ClientError::from_reply("end the application", &found.address.to_string(), error)
-        })
+        CancelReply::parse(&reply)
+            .map(drop)
+            .map_err(|error| ClientError::from_reply("end the application", &found.address.to_string(), error))
     }
 
     /// Starts a stream and leaves it running.
@@ -209,9 +209,8 @@ impl Client {
             surround_params: None,
         };
         let reply = self.secure_get(&found, verb.path(), &request.to_query(), LAUNCH_TIMEOUT)?;
-        let reply = LaunchReply::parse(verb, &reply).map_err(|error| {
-            ClientError::from_reply("start the application", &found.address.to_string(), error)
-        })?;
+        let reply = LaunchReply::parse(verb, &reply)
+            .map_err(|error| ClientError::from_reply("start the application", &found.address.to_string(), error))?;
         moments.launched = Some(clock.now());
         let plan = Plan {
             clock,
@@ -291,13 +290,7 @@ impl Client {
         Err(ClientError::NotPaired { host: host.to_string(), reason })
     }
 
-    fn secure_get(
-        &self,
-        found: &HostInfo,
-        path: &str,
-        query: &str,
-        timeout: Duration,
-    ) -> Result<String, ClientError> {
+    fn secure_get(&self, found: &HostInfo, path: &str, query: &str, timeout: Duration) -> Result<String, ClientError> {
         let Some(pinned) = &found.pinned else {
             let reason = "this client does not know the host's certificate";
             return Err(ClientError::NotPaired { host: found.address.to_string(), reason });

@@ -33,8 +33,11 @@ pub fn discover(duration: Duration) -> Result<Vec<DiscoveredHost>, ClientError> 
     while let Ok(event) = events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
         match event {
             ServiceEvent::ServiceResolved(service) => {
-                let mut addresses: Vec<SocketAddr> =
-                    service.addresses.iter().map(|address| SocketAddr::new(address.to_ip_addr(), service.port)).collect();
+                let mut addresses: Vec<SocketAddr> = service
+                    .addresses
+                    .iter()
+                    .map(|address| SocketAddr::new(address.to_ip_addr(), service.port))
+                    .collect();
                 addresses.sort_by_key(|address| (address.is_ipv6(), *address));
                 let name = service.fullname.strip_suffix(SERVICE).unwrap_or(&service.fullname);
                 let name = name.trim_end_matches('.').to_owned();

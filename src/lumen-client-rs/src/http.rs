@@ -164,7 +164,9 @@ fn is_complete(reply: &[u8]) -> bool {
     if header(head, "Transfer-Encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
         return unchunk(body).is_some();
     }
-    header(head, "Content-Length").and_then(|value| value.parse().ok()).is_some_and(|length: usize| body.len() >= length)
+    header(head, "Content-Length")
+        .and_then(|value| value.parse().ok())
+        .is_some_and(|length: usize| body.len() >= length)
 }
 
 /// The body as text. What it means stands in its XML; the status line only matters where there is none.

@@ -127,7 +127,8 @@ impl IdentityStore {
     }
 
     fn store(&self, hosts: &[PinnedHost]) -> Result<(), ClientError> {
-        let text = serde_json::to_string_pretty(hosts).map_err(|error| ClientError::local("cannot write hosts", error))?;
+        let text =
+            serde_json::to_string_pretty(hosts).map_err(|error| ClientError::local("cannot write hosts", error))?;
         write(&self.directory.join(HOSTS), &text, 0o600)
     }
 }
@@ -139,13 +140,12 @@ fn read(path: &Path) -> Result<String, ClientError> {
 /// Replaces a file as a whole: whoever reads it sees the old or the new one.
 fn write(path: &Path, text: &str, mode: u32) -> Result<(), ClientError> {
     let new = path.with_extension(format!("new.{}", std::process::id()));
-    let written = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&new).and_then(
-        |mut file| {
+    let written =
+        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&new).and_then(|mut file| {
             file.write_all(text.as_bytes())?;
             file.sync_all()?;
             fs::rename(&new, path)
-        },
-    );
+        });
     written.map_err(|source| file_error("write", path, source))
 }
 

@@ -18,8 +18,7 @@ pub fn pair(
     secure: SocketAddr,
     pin: &Pin,
 ) -> Result<Certificate, ClientError> {
-    let mut attempt =
-        ClientPairing::new(store.identity().clone(), store.unique_id().clone(), pin, &mut entropy);
+    let mut attempt = ClientPairing::new(store.identity().clone(), store.unique_id().clone(), pin, &mut entropy);
     match run(http, &mut attempt, plain, secure) {
         Ok(certificate) => Ok(certificate),
         Err(error) => {

@@ -287,7 +287,10 @@ impl Expectations {
             fail(lost > most, format!("{lost} frames were lost, more than {most}"));
         }
         if let Some(least) = self.min_frames {
-            fail(video.frames_decoded < least, format!("{} frames were decoded, fewer than {least}", video.frames_decoded));
+            fail(
+                video.frames_decoded < least,
+                format!("{} frames were decoded, fewer than {least}", video.frames_decoded),
+            );
         }
         let millis = |bound: Duration| bound.as_secs_f64() * 1000.0;
         let mut within = |bound: Option<Duration>, value: Option<f64>, what: &str| {
@@ -320,7 +323,11 @@ impl fmt::Display for StreamReport {
             Ending::HostError(why) => format!("ended by the host: {why}"),
             Ending::Lost(why) => format!("lost: {why}"),
         };
-        writeln!(f, "{} from {} ({}, {}), {:.1} s, {ending}", host.app, host.name, host.address, host.entry, self.seconds)?;
+        writeln!(
+            f,
+            "{} from {} ({}, {}), {:.1} s, {ending}",
+            host.app, host.name, host.address, host.entry, self.seconds
+        )?;
         writeln!(f, "encrypted   {}", host.encrypted)?;
         let time = |moment: Option<f64>| moment.map_or("-".to_owned(), |ms| format!("{ms:.0}"));
         let connect = &self.connect;
@@ -434,11 +441,7 @@ impl fmt::Display for StreamReport {
 /// A line of a distribution, if there is one.
 fn line(f: &mut fmt::Formatter<'_>, name: &str, all: Option<Distribution>) -> fmt::Result {
     let Some(all) = all else { return Ok(()) };
-    writeln!(
-        f,
-        "{name:<11} p50 {:.2} · p95 {:.2} · p99 {:.2} · max {:.2} ms",
-        all.p50, all.p95, all.p99, all.max
-    )
+    writeln!(f, "{name:<11} p50 {:.2} · p95 {:.2} · p99 {:.2} · max {:.2} ms", all.p50, all.p95, all.p99, all.max)
 }
 
 #[cfg(test)]

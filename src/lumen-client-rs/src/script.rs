@@ -151,7 +151,8 @@ impl Parser {
             }
             ["button", name, what] => {
                 let names = [("left", 1), ("middle", 2), ("right", 3), ("x1", 4), ("x2", 5)];
-                let button = names.iter().find(|(known, _)| known == name).and_then(|(_, n)| MouseButton::from_number(*n));
+                let button =
+                    names.iter().find(|(known, _)| known == name).and_then(|(_, n)| MouseButton::from_number(*n));
                 let button = button.ok_or_else(|| format!("there is no mouse button {name}"))?;
                 for (state, after) in presses(what)? {
                     self.push_after(after, InputEvent::MouseButton(MouseButtonEvent { state, button }));
@@ -468,7 +469,9 @@ mod tests {
     fn times_are_absolute_or_relative_and_taps_end_later() {
         let steps = steps("at 1.0s key A tap # comment\nwait 10ms key B down\n\nat 2s\ntext \"a \\\"b\\\" #\"\n");
         assert_eq!(steps.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [1000, 1010, 1030, 2000]);
-        assert!(matches!(&steps[2].1, InputEvent::Key(key) if key.state == PressState::Up && key.virtual_key().0 == 0x41));
+        assert!(
+            matches!(&steps[2].1, InputEvent::Key(key) if key.state == PressState::Up && key.virtual_key().0 == 0x41)
+        );
         assert!(matches!(&steps[3].1, InputEvent::Text(text) if text.as_str() == "a \"b\" #"));
     }
 
@@ -487,7 +490,9 @@ mod tests {
 
     #[test]
     fn a_gamepad_sends_its_whole_state() {
-        let steps = steps("pad 1 arrive playstation\npad 1 button a down\npad 1 stick left 1 -1\npad 0 trigger right 0.5\npad 1 leave");
+        let steps = steps(
+            "pad 1 arrive playstation\npad 1 button a down\npad 1 stick left 1 -1\npad 0 trigger right 0.5\npad 1 leave",
+        );
         let states: Vec<ControllerState> = steps
             .iter()
             .filter_map(|(_, event)| match event {

@@ -99,9 +99,11 @@ pub fn connect(plan: Plan, options: &StreamOptions) -> Result<Session, ClientErr
         pings: Pings::new(agreement.video.ping_payload),
         reassembler: ReassemblerConfig {
             encryption: request.video_is_encrypted().then(|| PacketKey::new(&plan.key)),
-            host_version: plan.app_version.0.first_chunk::<3>().map_or([7, 1, 431], |version| {
-                version.map(|number| u32::try_from(number).unwrap_or(0))
-            }),
+            host_version: plan
+                .app_version
+                .0
+                .first_chunk::<3>()
+                .map_or([7, 1, 431], |version| version.map(|number| u32::try_from(number).unwrap_or(0))),
             ..ReassemblerConfig::new(packet_size, video_codec(codec))
         },
         invalidation: agreement.invalidation,
@@ -161,7 +163,8 @@ fn negotiate(
     let (layout, quality) = opus_layout(&offer, channels, quality)?;
 
     let reply = rtsp.ask("RTSP SETUP of audio", &handshake.setup(StreamKind::Audio))?;
-    let setup = |reply, stream| SetupReply::parse(reply, stream).map_err(|error| ClientError::handshake("RTSP SETUP", error));
+    let setup =
+        |reply, stream| SetupReply::parse(reply, stream).map_err(|error| ClientError::handshake("RTSP SETUP", error));
     let audio_setup = setup(&reply, StreamKind::Audio)?;
     if let Some(session) = audio_setup.session {
         handshake.set_session(session);

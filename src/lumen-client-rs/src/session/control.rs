@@ -261,8 +261,7 @@ impl Control {
         let due = [self.host.timeout(), self.next_ping, self.leave_by].into_iter().flatten().min();
         let sleep = due.map_or(MAX_SLEEP, |due| due.saturating_since(now)).min(MAX_SLEEP);
         let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(sleep.subsec_nanos()) };
-        let mut ready =
-            [PollFd::new(&self.socket, PollFlags::IN), PollFd::new(&self.woken, PollFlags::IN)];
+        let mut ready = [PollFd::new(&self.socket, PollFlags::IN), PollFd::new(&self.woken, PollFlags::IN)];
         // An interrupted sleep is only a short one.
         let _ = poll(&mut ready, Some(&timeout));
     }

@@ -123,7 +123,9 @@ impl Session {
         let mut next = steps.next();
         loop {
             let now = Instant::now();
-            if interrupt.load(Ordering::Relaxed) || end.is_some_and(|end| now >= end) || self.ending() != Ending::Running
+            if interrupt.load(Ordering::Relaxed)
+                || end.is_some_and(|end| now >= end)
+                || self.ending() != Ending::Running
             {
                 return;
             }

@@ -28,8 +28,7 @@ pub fn report(shared: &Shared, facts: &Facts) -> StreamReport {
     let analysis = &state.analysis;
     let (moments, counters) = (&analysis.moments, &analysis.video);
     let millis = |at: Timestamp| at.as_micros() as f64 / 1000.0;
-    let seconds =
-        moments.first_frame_decoded.map_or(0.0, |first| now.saturating_since(first).as_secs_f64());
+    let seconds = moments.first_frame_decoded.map_or(0.0, |first| now.saturating_since(first).as_secs_f64());
     let (width, height) = analysis.picture_size.unwrap_or_default();
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     let (video, audio) = (&shared.video_datagrams, &shared.audio_datagrams);

@@ -215,8 +215,7 @@ impl Receiving {
                 }
                 RecoveryRequest::InvalidateReferences { first, last } => {
                     self.shared.lock().analysis.video.invalidation_requests += 1;
-                    FrameRange::new(first, last)
-                        .map_or(ClientMessage::RequestIdr, ClientMessage::InvalidateReferences)
+                    FrameRange::new(first, last).map_or(ClientMessage::RequestIdr, ClientMessage::InvalidateReferences)
                 }
             };
             self.control.send(message);

@@ -17,7 +17,7 @@ use crate::gamestream::pairing_server::PairingServer;
 use crate::gamestream::rtsp_server::{self, Offer};
 use crate::gamestream::{control_server, listen, mdns};
 use crate::link::{AppSpec, DisplayKind, FromWorker, Link};
-use crate::net::sockets::{Dscp, bind_udp};
+use crate::net::sockets::{Dscp, bind_shared_udp, bind_udp};
 use crate::store::Store;
 
 use super::engine::{Engine, EngineConfig};
@@ -46,10 +46,9 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let offer = offer(&config, &probe);
 
     let address = config.bind.first().copied().filter(|address| !address.is_unspecified());
-    let sockets = Arc::new(MediaSockets {
-        video: bind_udp("video", address, ports.video)?,
-        audio: bind_udp("audio", address, ports.audio)?,
-    });
+    let (video, video_claim) = bind_shared_udp("video", address, ports.video)?;
+    let (audio, audio_claim) = bind_shared_udp("audio", address, ports.audio)?;
+    let sockets = Arc::new(MediaSockets { video, audio, claims: [video_claim, audio_claim] });
     let control_socket = bind_udp("control", address, ports.control)?;
     let reunion = config.runtime_dir.join("workers.sock");
     let engine = Engine::new(

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use quinn_udp::{RecvMeta, UdpSockRef, UdpSocketState};
 use rustix::event::{PollFd, PollFlags, poll};
 
-use crate::net::sockets::unmapped;
+use crate::net::sockets::{PortClaim, unmapped};
 
 /// Which media stream a port carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,6 +34,8 @@ pub struct MediaSockets {
     pub video: UdpSocket,
     /// Audio port.
     pub audio: UdpSocket,
+    /// That both are ours to listen on.
+    pub claims: [PortClaim; 2],
 }
 
 impl MediaSockets {

@@ -3,6 +3,8 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::{self, net::UnixDatagram};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
@@ -73,30 +75,65 @@ impl Traffic {
     }
 }
 
-/// Binds a UDP port for datagrams from anybody: on `[::]` for both families, or on 0.0.0.0 where the machine has
-/// no IPv6, unless `address` names an interface. The port can be shared with [`connected`] sockets.
+/// Binds a UDP port for datagrams from anybody, for this process alone: on `[::]` for both families, or on 0.0.0.0
+/// where the machine has no IPv6, unless `address` names an interface.
 ///
 /// # Errors
 /// [`BindError`] with the remedy.
 pub fn bind_udp(service: &'static str, address: Option<IpAddr>, port: u16) -> Result<UdpSocket, BindError> {
-    let open = |ip: IpAddr| -> Result<UdpSocket, BindError> {
+    on_any_family(service, address, port, |target| {
+        let socket = new_udp(target)?;
+        bind(&socket, target)?;
+        Ok(socket.into())
+    })
+}
+
+/// As [`bind_udp`], for a port that is shared with [`connected`] sockets, also with those that workers still hold when
+/// the daemon before this one was killed.
+///
+/// # Errors
+/// [`BindError`] with the remedy.
+pub fn bind_shared_udp(
+    service: &'static str,
+    address: Option<IpAddr>,
+    port: u16,
+) -> Result<(UdpSocket, PortClaim), BindError> {
+    on_any_family(service, address, port, |target| {
+        let claim = PortClaim::new(target)?;
+        Ok((bind_shared(target)?, claim))
+    })
+}
+
+/// The right to listen on a shared port. `SO_REUSEPORT` alone would let a second daemon of the same user share the
+/// port and steal datagrams. The kernel takes the claim back when its process ends, however it ends, and it lives in
+/// the same network namespace as the port.
+#[derive(Debug)]
+pub struct PortClaim {
+    _name: UnixDatagram,
+}
+
+impl PortClaim {
+    fn new(target: SocketAddr) -> io::Result<Self> {
+        let name = unix::net::SocketAddr::from_abstract_name(format!("lumen-udp-{target}"))?;
+        Ok(Self { _name: UnixDatagram::bind_addr(&name)? })
+    }
+}
+
+fn on_any_family<T>(
+    service: &'static str,
+    address: Option<IpAddr>,
+    port: u16,
+    open: impl Fn(SocketAddr) -> io::Result<T>,
+) -> Result<T, BindError> {
+    let open = |ip: IpAddr| {
         let target = SocketAddr::new(ip, port);
-        bind_shared(target).map_err(|source| BindError::new(service, "UDP", target, source))
-    };
-    // SO_REUSEPORT would let a second lumen of the same user share the port and steal datagrams: an exclusive
-    // bind first tells us whether the port is free.
-    let probe = |ip: IpAddr| -> Result<(), BindError> {
-        let target = SocketAddr::new(ip, port);
-        new_udp(target)
-            .and_then(|socket| socket.bind(&SockAddr::from(target)))
-            .map_err(|source| BindError::new(service, "UDP", target, source))
+        open(target).map_err(|source| BindError::new(service, "UDP", target, source))
     };
     match address {
-        Some(ip) => probe(ip).and_then(|()| open(ip)),
-        None => match probe(Ipv6Addr::UNSPECIFIED.into()) {
-            Ok(()) => open(Ipv6Addr::UNSPECIFIED.into()),
-            Err(error) if error.source.kind() == io::ErrorKind::AddrInUse => Err(error),
-            Err(_) => probe(Ipv4Addr::UNSPECIFIED.into()).and_then(|()| open(Ipv4Addr::UNSPECIFIED.into())),
+        Some(ip) => open(ip),
+        None => match open(Ipv6Addr::UNSPECIFIED.into()) {
+            Err(error) if error.source.kind() != io::ErrorKind::AddrInUse => open(Ipv4Addr::UNSPECIFIED.into()),
+            result => result,
         },
     }
 }
@@ -162,11 +199,14 @@ fn new_udp(target: SocketAddr) -> io::Result<Socket> {
 
 fn bind_shared(target: SocketAddr) -> io::Result<UdpSocket> {
     let socket = new_udp(target)?;
-    socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
-    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
-    socket.bind(&SockAddr::from(target))?;
+    bind(&socket, target)?;
     Ok(socket.into())
+}
+
+fn bind(socket: &Socket, target: SocketAddr) -> io::Result<()> {
+    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+    socket.bind(&SockAddr::from(target))
 }
 
 #[cfg(test)]
@@ -183,15 +223,51 @@ mod tests {
     fn a_taken_port_is_named_with_its_service_and_remedy() {
         let port = free_port();
         let holder = UdpSocket::bind(("0.0.0.0", port)).unwrap();
-        let error = bind_udp("video", None, port).unwrap_err();
+        let errors = [bind_udp("video", None, port).unwrap_err(), bind_shared_udp("video", None, port).unwrap_err()];
         drop(holder);
-        let text = error.to_string();
-        assert!(text.contains("video") && text.contains(&port.to_string()) && text.contains("lumen.toml"), "{text}");
+        for error in errors {
+            let text = error.to_string();
+            assert!(
+                text.contains("video") && text.contains(&port.to_string()) && text.contains("lumen.toml"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_shared_port_has_one_listener_at_a_time() {
+        let port = free_port();
+        let first = bind_shared_udp("video", None, port).unwrap();
+        assert_eq!(bind_shared_udp("video", None, port).unwrap_err().source.kind(), io::ErrorKind::AddrInUse);
+        drop(first);
+        bind_shared_udp("video", None, port).unwrap();
+    }
+
+    /// The daemon was killed; its worker holds on to the stream. The next daemon must get the port.
+    #[test]
+    fn a_port_can_be_listened_on_again_while_connected_sockets_remain() {
+        let port = free_port();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (listener, claim) = bind_shared_udp("video", None, port).unwrap();
+        let media = connected(&listener, None, client.local_addr().unwrap()).unwrap();
+        drop((listener, claim));
+        let (listener, _claim) = bind_shared_udp("video", None, port).unwrap();
+        for socket in [&listener, &media] {
+            socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        }
+        client.send_to(b"mine", ("127.0.0.1", port)).unwrap();
+        let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+        stranger.send_to(b"other", ("127.0.0.1", port)).unwrap();
+        let mut buffer = [0; 16];
+        let n = media.recv(&mut buffer).unwrap();
+        assert_eq!(&buffer[..n], b"mine");
+        let n = listener.recv(&mut buffer).unwrap();
+        assert_eq!(&buffer[..n], b"other");
     }
 
     #[test]
     fn a_connected_socket_takes_over_its_peers_datagrams() {
-        let listener = bind_udp("video", None, free_port()).unwrap();
+        let (listener, _claim) = bind_shared_udp("video", None, free_port()).unwrap();
         let port = listener.local_addr().unwrap().port();
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
