@@ -39,11 +39,9 @@ impl InputEcho {
     /// A picture was decoded.
     pub fn seen(&mut self, strip: &StripContent, at: Timestamp) {
         let echo = (strip.input_events, strip.input_digest);
-        let (events, _) = *self.baseline.get_or_insert_with(|| {
-            // Events that were sent before the first picture may be in it or not; they can only be compared in the
-            // end. See `arrived`.
-            (strip.input_events, strip.input_digest)
-        });
+        // Events that were sent before the first picture may be in it or not; they can only be compared in the end. See
+        // `arrived`.
+        let (events, _) = *self.baseline.get_or_insert(echo);
         let before = self.newest.replace(echo).map_or(events, |(count, _)| count);
         let new = strip.input_events.wrapping_sub(before);
         for _ in 0..new {
