@@ -119,11 +119,14 @@ impl RawFrame {
         let mut strides = [0; 3];
         for plane in 0..format.planes() {
             let found = self.plane(plane).and_then(|(data, stride)| {
-                Some((data, stride, Self::plane_bytes(format, plane, self.size(), stride)?))
+                // Whole lines, padding included: what fills planes by whole lines would leave out the last otherwise.
+                let (line, lines) = format.plane_size(plane, self.size().0, self.size().1);
+                (line <= stride && lines > 0).then_some((data, stride, lines * stride))
             });
             let (data, stride, bytes) = found.ok_or_else(|| no_memory("find a picture's planes"))?;
-            // SAFETY: as for reading; the buffer is referred to by this frame alone after av_frame_make_writable, the
-            // planes of a buffer do not overlap, and `self` is borrowed mutably as long as the slices live.
+            // SAFETY: a buffer of av_frame_get_buffer, and the copy that av_frame_make_writable makes with it, holds
+            // stride bytes for each line of the picture's size; only this frame refers to it now, its planes do not
+            // overlap, and `self` is borrowed mutably as long as the slices live.
             planes[plane] = unsafe { slice::from_raw_parts_mut(data.as_ptr(), bytes) };
             strides[plane] = stride;
         }

@@ -16,7 +16,7 @@ use lumen_core::gamestream::sdp::{
 };
 
 use crate::admin::{NoSuchSession, SessionDirectory, SessionInfo, SessionState};
-use crate::config::{Encryption, StreamConfig};
+use crate::config::{Encryption, LogConfig, StreamConfig};
 use crate::encode::{Codec, EncoderPreference};
 use crate::frame::Mode;
 use crate::gamestream::control_server::{ControlEngine, ControlGrant, ControlHandle, LaunchId};
@@ -53,6 +53,8 @@ pub struct EngineConfig {
     pub encoders: Vec<String>,
     /// How streams are sent.
     pub stream: StreamConfig,
+    /// How workers log.
+    pub log: LogConfig,
 }
 
 /// See the module.
@@ -390,7 +392,7 @@ impl Engine {
             encoder: self.config.encoder,
         };
         let events = self.this.upgrade().ok_or_else(|| anyhow::anyhow!("the host is shutting down"))?;
-        let worker = worker::spawn(&spec, events)?;
+        let worker = worker::spawn(&spec, &self.config.log, events)?;
         Ok(Session {
             spec,
             worker,

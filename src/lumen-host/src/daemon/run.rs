@@ -17,7 +17,7 @@ use crate::gamestream::pairing_server::PairingServer;
 use crate::gamestream::rtsp_server::{self, Offer};
 use crate::gamestream::{control_server, listen, mdns};
 use crate::link::{AppSpec, DisplayKind, FromWorker, Link};
-use crate::net::sockets::{Dscp, bind_udp};
+use crate::net::sockets::{Dscp, Sharing, bind_udp};
 use crate::store::Store;
 
 use super::engine::{Engine, EngineConfig};
@@ -45,16 +45,16 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let probe = tokio::task::spawn_blocking(super::worker::probe_encoders).await??;
     let offer = offer(&config, &probe);
 
-    // The TCP ports first: they are exclusive, and tell whether another host runs here.
+    // The exclusive ports first: they tell whether another host runs here.
     let mut rtsp_listeners = Vec::new();
     for address in &config.bind {
         rtsp_listeners.push(tokio::net::TcpListener::from_std(listen::tcp(*address, ports.rtsp, "RTSP")?)?);
     }
-    let sockets = Arc::new(MediaSockets::bind(&config.bind, ports)?);
     let mut control_sockets = Vec::new();
     for address in &config.bind {
-        control_sockets.push(bind_udp("control", *address, ports.control)?);
+        control_sockets.push(bind_udp("control", *address, ports.control, Sharing::Exclusive)?);
     }
+    let sockets = Arc::new(MediaSockets::bind(&config.bind, ports)?);
     let reunion = config.runtime_dir.join("workers.sock");
     let engine = Engine::new(
         EngineConfig {
@@ -79,6 +79,7 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
                 .map(|e| format!("{} ({:?} {:?} {:?})", e.name.as_str(), e.codec, e.depth, e.chroma))
                 .collect(),
             stream: config.stream.clone(),
+            log: config.log.clone(),
         },
         Arc::clone(&sockets),
     );

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use crate::config::{LogConfig, LogFormat};
 use crate::encode::EncoderInfo;
 use crate::link::{FromWorker, Link, LinkError, SessionId, SessionSpec, ToWorker};
 
@@ -29,10 +30,17 @@ pub(super) struct Worker {
 }
 
 /// Starts a worker for `spec` and a thread that listens to it.
-pub(super) fn spawn(spec: &SessionSpec, events: Arc<dyn WorkerEvents>) -> anyhow::Result<Worker> {
+pub(super) fn spawn(spec: &SessionSpec, log: &LogConfig, events: Arc<dyn WorkerEvents>) -> anyhow::Result<Worker> {
     let (ours, theirs) = Link::pair().context("making the link")?;
     ours.send(&ToWorker::Session(Box::new(spec.clone())), &[]).context("describing the session")?;
+    let format = match log.format {
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
+    };
     let child = lumen("session")
+        // A worker logs as its daemon does.
+        .env("LUMEN_LOG__FILTER", &log.filter)
+        .env("LUMEN_LOG__FORMAT", format)
         .stdin(Stdio::from(theirs.into_fd()))
         .stdout(Stdio::null())
         .spawn()

@@ -39,13 +39,14 @@ pub fn convert(
     let ImageFormat::Bgrx = image.format;
     let (width, height) = (image.width as usize, image.height as usize);
     let wrong_size = ConvertError::Size { width: image.width, height: image.height };
-    let line = width * 4;
-    if width == 0 || height == 0 || image.stride < line || image.data.len() < (height - 1) * image.stride + line {
+    // Every line must be whole, the last with its padding too: the `yuv` crate goes by strides, and leaves out a last
+    // line that is shorter without a word.
+    if width == 0 || height == 0 || image.stride < width * 4 || image.data.len() < height * image.stride {
         return Err(wrong_size);
     }
     for plane in 0..format.planes() {
         let (line, lines) = format.plane_size(plane, width, height);
-        if planes.strides[plane] < line || planes.planes[plane].len() < (lines - 1) * planes.strides[plane] + line {
+        if planes.strides[plane] < line || planes.planes[plane].len() < lines * planes.strides[plane] {
             return Err(wrong_size);
         }
     }
@@ -327,6 +328,15 @@ mod tests {
     fn ten_bits_are_within_one_code_value_of_the_exact_matrix() {
         check(PixelFormat::Yuv420P10, 1.0);
         check(PixelFormat::Yuv444P10, 1.0);
+    }
+
+    #[test]
+    fn planes_whose_last_line_ends_early_are_refused_not_left_blank() {
+        let image = image();
+        let (mut y, mut u, mut v) = (vec![0; 64 * 53 + 54], vec![0; 32 * 27], vec![0; 32 * 27]);
+        let planes = PlanesMut { planes: [&mut y, &mut u, &mut v], strides: [64, 32, 32] };
+        let result = convert(&image, PixelFormat::Yuv420, Matrix::Bt709, Range::Limited, planes);
+        assert_eq!(result, Err(ConvertError::Size { width: 54, height: 54 }));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use lumen_core::gamestream::http::Ports;
 use quinn_udp::{RecvMeta, UdpSockRef, UdpSocketState};
 use rustix::event::{PollFd, PollFlags, poll};
 
-use crate::net::sockets::{BindError, bind_udp, connected, unmapped};
+use crate::net::sockets::{BindError, Sharing, bind_udp, connected, unmapped};
 
 /// Which media stream a port carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,7 +53,7 @@ impl MediaSockets {
     /// [`BindError`] with the remedy.
     pub fn bind(addresses: &[IpAddr], ports: Ports) -> Result<Self, BindError> {
         let open = |service, port| -> Result<Vec<UdpSocket>, BindError> {
-            addresses.iter().map(|address| bind_udp(service, *address, port)).collect()
+            addresses.iter().map(|address| bind_udp(service, *address, port, Sharing::WithConnected)).collect()
         };
         Ok(Self { video: open("video", ports.video)?, audio: open("audio", ports.audio)? })
     }

@@ -73,16 +73,25 @@ impl Traffic {
     }
 }
 
+/// Whether other sockets may have the same port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// Nobody else may: a second daemon is refused.
+    Exclusive,
+    /// [`connected`] sockets share it, also those that a worker still holds from before the daemon was restarted. A
+    /// second daemon is not noticed here, but at the ports that are exclusive, which are opened first.
+    WithConnected,
+}
+
 /// Binds a UDP port for datagrams from anybody at `address`; `::` takes IPv4 as well and becomes 0.0.0.0 on a machine
-/// without IPv6. The port can be shared with [`connected`] sockets, also with those that a worker still holds from
-/// before the daemon was restarted. A second daemon is not noticed here but at the TCP ports, which are exclusive.
+/// without IPv6.
 ///
 /// # Errors
 /// [`BindError`] with the remedy.
-pub fn bind_udp(service: &'static str, address: IpAddr, port: u16) -> Result<UdpSocket, BindError> {
+pub fn bind_udp(service: &'static str, address: IpAddr, port: u16, sharing: Sharing) -> Result<UdpSocket, BindError> {
     let open = |ip: IpAddr| {
         let target = SocketAddr::new(ip, port);
-        bind_shared(target).map_err(|source| BindError::new(service, "UDP", target, source))
+        bound(target, sharing).map_err(|source| BindError::new(service, "UDP", target, source))
     };
     match open(address) {
         Err(error)
@@ -112,7 +121,7 @@ pub fn connected(listener: &UdpSocket, local: Option<IpAddr>, remote: SocketAddr
         (ip, Some(local)) if ip.is_ipv6() == local.is_ipv6() => local,
         (ip, _) => ip,
     };
-    let socket = bind_shared(SocketAddr::new(ip, bound.port()))?;
+    let socket = self::bound(SocketAddr::new(ip, bound.port()), Sharing::WithConnected)?;
     socket.connect(remote)?;
     Ok(socket)
 }
@@ -153,10 +162,9 @@ fn new_udp(target: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn bind_shared(target: SocketAddr) -> io::Result<UdpSocket> {
+fn bound(target: SocketAddr, sharing: Sharing) -> io::Result<UdpSocket> {
     let socket = new_udp(target)?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
+    socket.set_reuse_port(sharing == Sharing::WithConnected)?;
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
     socket.bind(&SockAddr::from(target))?;
     Ok(socket.into())
@@ -176,27 +184,31 @@ mod tests {
     fn a_taken_port_is_named_with_its_service_and_remedy() {
         let port = free_port();
         let holder = UdpSocket::bind(("0.0.0.0", port)).unwrap();
-        let error = bind_udp("video", Ipv6Addr::UNSPECIFIED.into(), port).unwrap_err();
+        for sharing in [Sharing::Exclusive, Sharing::WithConnected] {
+            let text = bind_udp("video", Ipv6Addr::UNSPECIFIED.into(), port, sharing).unwrap_err().to_string();
+            assert!(
+                text.contains("video") && text.contains(&port.to_string()) && text.contains("lumen.toml"),
+                "{text}"
+            );
+        }
         drop(holder);
-        let text = error.to_string();
-        assert!(text.contains("video") && text.contains(&port.to_string()) && text.contains("lumen.toml"), "{text}");
     }
 
     #[test]
     fn a_restarted_daemon_shares_the_port_with_workers_that_stream_on() {
         let everywhere = Ipv6Addr::UNSPECIFIED.into();
-        let listener = bind_udp("video", everywhere, free_port()).unwrap();
+        let listener = bind_udp("video", everywhere, free_port(), Sharing::WithConnected).unwrap();
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         let worker = connected(&listener, None, client.local_addr().unwrap()).unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
-        bind_udp("video", everywhere, port).unwrap();
+        bind_udp("video", everywhere, port, Sharing::WithConnected).unwrap();
         drop(worker);
     }
 
     #[test]
     fn a_connected_socket_takes_over_its_peers_datagrams() {
-        let listener = bind_udp("video", Ipv6Addr::UNSPECIFIED.into(), free_port()).unwrap();
+        let listener = bind_udp("video", Ipv6Addr::UNSPECIFIED.into(), free_port(), Sharing::WithConnected).unwrap();
         let port = listener.local_addr().unwrap().port();
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -149,6 +149,27 @@ fn every_picture_decodes_at_once_and_looks_like_its_source() {
     }
 }
 
+/// At such a width FFmpeg's lines are longer than the picture's.
+#[test]
+fn a_picture_is_whole_to_its_last_line_at_any_width() {
+    for name in all() {
+        let config = EncoderConfig { mode: Mode::new(854, 480, 60), ..config(name) };
+        let mut encoder = open_named(name, &config);
+        let grey = flat(config.mode, 1, [200, 200, 200]);
+        let unit = encode(encoder.as_mut(), &grey, 0, FrameRequest::Idr).unwrap();
+        let decoded = decoder(name, &config).decode(&unit.data);
+        let (width, luma) = (decoded.width, &decoded.planes[0]);
+        for (y, line) in luma.chunks_exact(width).enumerate() {
+            assert!(
+                line.iter().all(|&sample| (170..210).contains(&sample)),
+                "{}: line {y}: {:?}",
+                name.as_str(),
+                &line[..8]
+            );
+        }
+    }
+}
+
 #[test]
 fn every_depth_and_chroma_that_the_probe_reports_comes_back() {
     let found = probe();
