@@ -12,6 +12,7 @@ use super::HostName;
 #[serde(deny_unknown_fields)]
 pub struct AppConfig {
     /// Title that clients show; unique.
+    #[schemars(example = &"Test card")]
     pub name: HostName,
     /// Number by which clients know it, 1..=2147483647. Unset, the host chooses one and keeps it.
     #[serde(default)]
@@ -22,6 +23,7 @@ pub struct AppConfig {
     pub display: DisplayKind,
     /// Box art (PNG, portrait 3:4); unset gets a drawn one. A relative path starts at the configuration file.
     #[serde(default)]
+    #[schemars(example = &"art/testcard.png")]
     pub image: Option<PathBuf>,
 }
 
