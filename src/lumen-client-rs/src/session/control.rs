@@ -41,6 +41,7 @@ pub struct ControlHandle {
 enum Command {
     Send(ClientMessage),
     Disconnect,
+    Vanish,
 }
 
 impl ControlHandle {
@@ -52,6 +53,11 @@ impl ControlHandle {
     /// Says goodbye.
     pub fn disconnect(&self) {
         self.command(Command::Disconnect);
+    }
+
+    /// Ends without saying anything.
+    pub fn vanish(&self) {
+        self.command(Command::Vanish);
     }
 
     fn command(&self, command: Command) {
@@ -145,6 +151,7 @@ impl Control {
         loop {
             match self.inbox.try_recv() {
                 Ok(Command::Send(message)) => self.say(&message, message.channel()),
+                Ok(Command::Vanish) => return Flow::Done,
                 // Without a handle nobody waits for anything any more.
                 Ok(Command::Disconnect) | Err(mpsc::TryRecvError::Disconnected) if self.leave_by.is_none() => {
                     self.host.disconnect_later(self.peer, 0);

@@ -158,6 +158,14 @@ impl Session {
         Ok(self.report())
     }
 
+    /// Ends the stream without a word, as a client does that lost its power or its network, and reports.
+    pub fn vanish(mut self) -> StreamReport {
+        self.control.vanish();
+        self.shared.end(Ending::Completed);
+        self.halt();
+        self.report()
+    }
+
     /// Gives input that was just sent the time to come back.
     fn wait_for_echo(&self) {
         let sent = self.shared.lock().analysis.input.sent;

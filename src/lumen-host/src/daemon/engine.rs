@@ -31,6 +31,10 @@ use super::worker::{self, Worker, WorkerEvents};
 /// Code that a client shows to its user when the session broke: not one of the codes with a meaning of its own.
 const BROKEN: u32 = 0x8000_4C4D;
 
+/// For so long the stream of a worker that was taken back goes on. Its client has lost its control channel with the
+/// earlier daemon, which it notices after ten seconds.
+const ORPHAN_LIMIT: Duration = Duration::from_secs(15);
+
 /// For so long a client whose launch was replaced still gets an answer over RTSP.
 const REPLACED_LIMIT: Duration = Duration::from_secs(20);
 
@@ -83,8 +87,8 @@ struct Session {
     mode: Mode,
     codec: Codec,
     stats: SessionStats,
-    /// Taken back from an earlier daemon: the stream goes on without a control channel.
-    orphaned_stream: bool,
+    /// Since when a stream that was taken back from an earlier daemon goes on without a control channel.
+    orphaned_stream: Option<Instant>,
     /// RTSP of launches that a newer one replaced: their clients are told so, in words that they can read.
     replaced: Vec<Replaced>,
 }
@@ -114,7 +118,7 @@ impl Session {
             Some(launch) if launch.is_streaming() => SessionState::Streaming,
             Some(launch) if launch.announced.is_some() => SessionState::Negotiated,
             Some(_) => SessionState::Launched,
-            None if self.orphaned_stream => SessionState::Streaming,
+            None if self.orphaned_stream.is_some() => SessionState::Streaming,
             None => SessionState::Suspended,
         }
     }
@@ -185,6 +189,7 @@ impl Engine {
             (LaunchVerb::Resume, None) => return Err(RefusedReason::NothingRunning),
             (LaunchVerb::Resume, Some(session)) => {
                 self.suspend(session, "its client launches anew");
+                session.tell(&ToWorker::Expect);
             }
             (LaunchVerb::Launch, None) => {
                 let app = self
@@ -197,7 +202,8 @@ impl Engine {
                 if state.sessions.len() >= usize::from(self.config.stream.max_sessions) {
                     return Err(RefusedReason::TooManySessions(self.config.stream.max_sessions));
                 }
-                let session = self.start(owner, app, request).map_err(|error| {
+                let id = free_id(state.sessions.keys());
+                let session = self.start(id, owner, app, request).map_err(|error| {
                     tracing::error!(client = %owner.name, "{error:#}");
                     RefusedReason::Failed(format!("{error:#}"))
                 })?;
@@ -246,6 +252,11 @@ impl Engine {
         let now = Instant::now();
         let mut state = self.lock();
         for session in state.sessions.values_mut() {
+            if session.orphaned_stream.is_some_and(|since| now.duration_since(since) > ORPHAN_LIMIT) {
+                session.orphaned_stream = None;
+                tracing::info!(session = %session.spec.id, "suspended: its client did not come back to this daemon");
+                session.tell(&ToWorker::Suspend);
+            }
             let Some(overdue) = session.launch.as_ref().and_then(|launch| launch.overdue(now)) else { continue };
             let why = match overdue {
                 Overdue::NeverConnected => "its client never connected",
@@ -279,7 +290,7 @@ impl Engine {
                     mode,
                     codec: Codec::H264,
                     stats: SessionStats::default(),
-                    orphaned_stream: streaming,
+                    orphaned_stream: streaming.then(Instant::now),
                     replaced: Vec::new(),
                 };
                 state.sessions.insert(id, session);
@@ -368,7 +379,7 @@ impl Engine {
         let announced = super::negotiate::announced(wish, launch, &self.config.stream, self.config.audio_complexity)?;
         session.mode = announced.stream.video.encoder.mode;
         session.codec = announced.stream.video.encoder.codec;
-        session.orphaned_stream = false;
+        session.orphaned_stream = None;
         let message = ToWorker::Stream(Box::new(announced.stream.clone()));
         launch.announced = Some(announced);
         session.tell(&message);
@@ -377,12 +388,16 @@ impl Engine {
 
     // --------------------------------------------------------------------------------------------
 
-    fn start(&self, owner: &ClientIdentity, app: AppSpec, request: &LaunchRequest) -> anyhow::Result<Session> {
-        let mut id = [0; 4];
-        super::random(&mut id);
+    fn start(
+        &self,
+        id: SessionId,
+        owner: &ClientIdentity,
+        app: AppSpec,
+        request: &LaunchRequest,
+    ) -> anyhow::Result<Session> {
         let mode = Mode::new(request.mode.width, request.mode.height, request.mode.fps.clamp(1, 500));
         let spec = SessionSpec {
-            id: SessionId(u32::from_le_bytes(id).into()),
+            id,
             owner: *owner.fingerprint.as_bytes(),
             owner_name: owner.name.clone(),
             app,
@@ -401,14 +416,14 @@ impl Engine {
             mode,
             codec: Codec::H264,
             stats: SessionStats::default(),
-            orphaned_stream: false,
+            orphaned_stream: None,
             replaced: Vec::new(),
         })
     }
 
     /// Stops the stream; display and application stay.
     fn suspend(&self, session: &mut Session, why: &str) {
-        session.orphaned_stream = false;
+        session.orphaned_stream = None;
         let Some(launch) = session.launch.take() else { return };
         session.replaced.retain(|old| old.at.elapsed() < REPLACED_LIMIT);
         if let Some(cipher) = launch.cipher {
@@ -462,6 +477,19 @@ impl Engine {
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// A new session's number: no other session has the same tone on its test card.
+fn free_id<'a>(taken: impl Iterator<Item = &'a SessionId> + Clone) -> SessionId {
+    loop {
+        let mut id = [0; 4];
+        super::random(&mut id);
+        let id = SessionId(u32::from_le_bytes(id).into());
+        // There are 128 tones and at most 64 sessions.
+        if taken.clone().all(|other| other.mark() % 128 != id.mark() % 128) {
+            return id;
+        }
     }
 }
 

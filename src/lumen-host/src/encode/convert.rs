@@ -333,10 +333,12 @@ mod tests {
     #[test]
     fn planes_whose_last_line_ends_early_are_refused_not_left_blank() {
         let image = image();
-        let (mut y, mut u, mut v) = (vec![0; 64 * 53 + 54], vec![0; 32 * 27], vec![0; 32 * 27]);
-        let planes = PlanesMut { planes: [&mut y, &mut u, &mut v], strides: [64, 32, 32] };
+        let (width, height) = (image.width as usize, image.height as usize);
+        let chroma = vec![0; 64 * height.div_ceil(2)];
+        let (mut y, mut u, mut v) = (vec![0; 128 * (height - 1) + width], chroma.clone(), chroma);
+        let planes = PlanesMut { planes: [&mut y, &mut u, &mut v], strides: [128, 64, 64] };
         let result = convert(&image, PixelFormat::Yuv420, Matrix::Bt709, Range::Limited, planes);
-        assert_eq!(result, Err(ConvertError::Size { width: 54, height: 54 }));
+        assert_eq!(result, Err(ConvertError::Size { width: image.width, height: image.height }));
     }
 
     #[test]

@@ -168,6 +168,8 @@ pub enum ToWorker {
         /// Of these, missing.
         missing: u32,
     },
+    /// The client is coming back: the session does not end for want of one before it is suspended again.
+    Expect,
     /// The client went away: stop sending, keep the display and the application.
     Suspend,
     /// End the session.

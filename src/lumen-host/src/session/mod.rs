@@ -89,7 +89,8 @@ impl Worker {
             input,
             stream: None,
             video_events: mpsc::channel(),
-            alone_since: Some(Instant::now()),
+            // The client that launched this is on its way; the daemon knows for how long to wait.
+            alone_since: None,
         })
     }
 
@@ -171,6 +172,7 @@ impl Worker {
                     });
                 }
             }
+            ToWorker::Expect => self.alone_since = None,
             ToWorker::Suspend => {
                 self.report();
                 self.stream = None;

@@ -1,0 +1,120 @@
+//! Processes that die: a worker, the daemon; and the daemon that is told to end.
+
+use lumen_client::options::Entry;
+use lumen_client::report::Ending;
+use lumen_client::{ClientError, StreamOptions};
+use lumen_host::admin::SessionState;
+use rustix::process::Signal;
+
+use crate::harness::{Host, assert_whole, begin, ending, eventually, signal, small, turn, watch};
+
+#[test]
+fn a_killed_worker_takes_one_stream_with_it() {
+    let _turn = turn();
+    let host = Host::start();
+    let (sofa, desk) = (host.client("sofa"), host.client("desk"));
+    let beside = begin(&desk, &host.address(), &small());
+    // Once before, so that what is counted below has happened once already.
+    begin(&sofa, &host.address(), &small()).stop().expect("a report");
+    sofa.quit(&host.address()).expect("it ends");
+    eventually("one session is left", || (host.sessions().len() == 1).then_some(()));
+    let descriptors = eventually("connections close", || {
+        let before = host.descriptors();
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        (host.descriptors() == before).then_some(before)
+    });
+
+    let hit = begin(&sofa, &host.address(), &small());
+    signal(host.worker_of("sofa"), Signal::KILL);
+    let told = ending(&hit);
+    assert!(matches!(told, Ending::HostError(_)), "the client was told: {told:?}");
+    hit.stop().expect("a report");
+    let left: Vec<_> = host.status().sessions.into_iter().map(|session| session.client).collect();
+    assert_eq!(left, ["desk"]);
+    assert_eq!(host.workers(), [host.worker_of("desk")]);
+    eventually("its descriptors are closed", || (host.descriptors() <= descriptors).then_some(()));
+
+    // It may start again at once.
+    let again = begin(&sofa, &host.address(), &StreamOptions { entry: Entry::Launch, ..small() });
+    watch(&again, 10);
+    assert_whole(&again.stop().expect("a report"));
+    let beside = beside.stop().expect("a report");
+    assert_eq!(beside.ending, Ending::Completed);
+    assert_whole(&beside);
+}
+
+#[test]
+fn streams_outlive_a_killed_daemon_and_a_new_one_takes_them_back() {
+    let _turn = turn();
+    let mut host = Host::start();
+    let client = host.client("sofa");
+    let stream = begin(&client, &host.address(), &small());
+    let mark = stream.strip().expect("a card").session;
+    let worker = host.worker_of("sofa");
+    host.kill();
+    watch(&stream, 45);
+    assert_eq!(host.workers(), [worker]);
+    host.serve();
+    let back = eventually("the session is taken back", || host.session_of("sofa"));
+    assert_eq!((back.worker_pid, back.state), (Some(worker), SessionState::Streaming));
+    // Also while the new daemon is there and the client has not noticed anything yet.
+    watch(&stream, 15);
+    let before = stream.vanish();
+    assert_eq!(before.video.frames_lost + before.video.decode_errors, 0, "{before}");
+
+    let resumed = begin(&client, &host.address(), &StreamOptions { entry: Entry::Resume, ..small() });
+    watch(&resumed, 10);
+    assert_eq!(resumed.strip().expect("a card").session, mark, "it is the same display");
+    assert_eq!(host.workers(), [worker]);
+    let resumed = resumed.stop().expect("a report");
+    assert_whole(&resumed);
+    let (before, after) = (before.video.card.expect("a card"), resumed.video.card.expect("a card"));
+    assert!(before.numbers.expect("numbers").last < after.numbers.expect("numbers").first);
+    client.quit(&host.address()).expect("it ends");
+    host.is_deserted();
+}
+
+/// A worker whose client never comes back to the new daemon stops to stream after a while, and keeps its display.
+#[test]
+fn a_stream_that_was_taken_back_does_not_go_on_for_ever() {
+    let _turn = turn();
+    let mut host = Host::with("stream.keep_alive = 2");
+    let client = host.client("sofa");
+    let stream = begin(&client, &host.address(), &small());
+    host.kill();
+    stream.vanish();
+    host.serve();
+    eventually("the session is taken back", || host.session_of("sofa"));
+    eventually("the session ends", || host.sessions().is_empty().then_some(()));
+    host.is_deserted();
+}
+
+#[test]
+fn without_a_new_daemon_workers_end_after_the_keep_alive() {
+    let _turn = turn();
+    let mut host = Host::with("stream.keep_alive = 2");
+    let client = host.client("sofa");
+    let stream = begin(&client, &host.address(), &small());
+    host.kill();
+    host.is_deserted();
+    stream.vanish();
+}
+
+#[test]
+fn a_daemon_that_is_told_to_end_says_goodbye() {
+    let _turn = turn();
+    let mut host = Host::start();
+    let (sofa, desk) = (host.client("sofa"), host.client("desk"));
+    let streams = [begin(&sofa, &host.address(), &small()), begin(&desk, &host.address(), &small())];
+    let status = host.terminate();
+    assert_eq!(status.code(), Some(0), "{}", host.log());
+    for stream in &streams {
+        assert_eq!(ending(stream), Ending::ClosedByHost);
+    }
+    host.is_deserted();
+    let refused = sofa.info(&host.address());
+    assert!(matches!(refused, Err(ClientError::Unreachable { .. })), "{refused:?}");
+    // What it leaves behind starts again.
+    host.serve();
+    assert!(sofa.info(&host.address()).expect("it answers").info.paired);
+}

@@ -1,0 +1,14 @@
+//! Whole sessions: the real `lumen serve` with its workers, and the reference client, over real sockets. What is
+//! asserted are counts and states, never times; waits are generous, because they only bound a failure.
+//!
+//! Streams are small and take turns, since they would compete for the same few cores. `LUMEN_TEST_FULL=yes` runs
+//! every combination instead of a selection, and longer.
+
+mod away;
+mod crashes;
+mod crowd;
+mod harness;
+mod intruders;
+mod loss;
+mod rules;
+mod streams;
