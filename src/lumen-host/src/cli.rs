@@ -62,7 +62,10 @@ enum Command {
     Session,
     /// Print as JSON which encoders work; the host starts this itself, so that a broken library breaks only this
     #[command(hide = true)]
-    Probe,
+    Probe {
+        /// The preference among encoders, as JSON
+        preference: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -113,8 +116,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             crate::session::run_worker(link)?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Probe => {
-            output::json(&mut io::stdout().lock(), &crate::encode::probe())?;
+        Command::Probe { preference } => {
+            let preference = serde_json::from_str(&preference)?;
+            output::json(&mut io::stdout().lock(), &crate::encode::probe_preferred(preference))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Pair(pair) => pair.run(&context),

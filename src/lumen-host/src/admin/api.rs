@@ -71,6 +71,8 @@ pub struct SessionInfo {
     pub frames_sent: u64,
     /// Frames that could not be sent in time.
     pub frames_dropped: u64,
+    /// Pictures that were not encoded, because newer ones took their place or to hold the bit rate.
+    pub frames_skipped: u64,
     /// Seconds since the launch.
     pub age_seconds: u64,
     /// Process of the worker.

@@ -14,6 +14,8 @@ pub(super) fn start(config: &LogConfig) {
     let journal = std::env::var_os("JOURNAL_STREAM").is_some();
     let terminal = io::IsTerminal::is_terminal(&io::stderr());
     let builder = fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(terminal);
+    // A log that cannot be written, be it on a full disk, is lost. Saying so to the same place would be a panic.
+    let builder = builder.log_internal_errors(false);
     // A second start, as in tests, keeps the first.
     let _ = match (config.format, journal) {
         (LogFormat::Json, _) => builder.json().try_init(),

@@ -579,6 +579,7 @@ fn describe(session: &Session) -> SessionInfo {
         bitrate_kbps: announced.map(|a| u32::try_from(a.stream.video.encoder.bitrate_bps / 1000).unwrap_or(u32::MAX)),
         frames_sent: session.stats.frames_sent,
         frames_dropped: session.stats.frames_dropped,
+        frames_skipped: session.stats.frames_replaced + session.stats.frames_skipped,
         age_seconds: session.created.elapsed().as_secs(),
         worker_pid: Some(session.worker.pid),
     }

@@ -42,7 +42,8 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let ports = Ports::from_base(config.port.get())?;
     let store = Arc::new(Store::open(&config)?);
     let apps = Arc::new(AppCatalogue::new(&config, &store)?);
-    let probe = tokio::task::spawn_blocking(super::worker::probe_encoders).await??;
+    let encoder = EncoderPreference { encoder: config.encoder.only, x264_preset: config.encoder.x264_preset };
+    let probe = tokio::task::spawn_blocking(move || super::worker::probe_encoders(encoder)).await??;
     let offer = offer(&config, &probe);
 
     // The exclusive ports first: they tell whether another host runs here.
@@ -59,7 +60,7 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let engine = Engine::new(
         EngineConfig {
             ports,
-            encoder: EncoderPreference { encoder: config.encoder.only, x264_preset: config.encoder.x264_preset },
+            encoder,
             audio_complexity: config.audio.complexity,
             reunion: reunion.clone(),
             apps: apps

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::config::{LogConfig, LogFormat};
-use crate::encode::EncoderInfo;
+use crate::encode::{EncoderInfo, EncoderPreference};
 use crate::link::{FromWorker, Link, LinkError, SessionId, SessionSpec, ToWorker};
 
 /// For opening every encoder once.
@@ -86,8 +86,14 @@ fn listen(
 
 /// Asks a process of its own which encoders work: the libraries that answer may crash, hang or print, and the daemon
 /// touches none of them.
-pub(super) fn probe_encoders() -> anyhow::Result<Vec<EncoderInfo>> {
-    let mut child = lumen("probe").stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("starting the probe")?;
+pub(super) fn probe_encoders(preference: EncoderPreference) -> anyhow::Result<Vec<EncoderInfo>> {
+    let preference = serde_json::to_string(&preference)?;
+    let mut child = lumen("probe")
+        .arg(preference)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("starting the probe")?;
     let output = child.stdout.take();
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {

@@ -18,7 +18,7 @@ mod openh264;
 mod probe;
 pub mod rate;
 
-pub use probe::{EncoderInfo, open, probe};
+pub use probe::{EncoderInfo, open, probe, probe_preferred};
 
 pub use lumen_core::gamestream::http::{BitDepth, Chroma, Codec};
 pub use lumen_core::gamestream::sdp::{Matrix, Range};

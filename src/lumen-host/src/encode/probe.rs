@@ -43,20 +43,23 @@ const RANKING: [(Codec, &[EncoderName]); 3] = [
 /// choose. Each was opened once, small; the answer is kept.
 pub fn probe() -> &'static [EncoderInfo] {
     static FOUND: OnceLock<Vec<EncoderInfo>> = OnceLock::new();
-    FOUND.get_or_init(|| {
-        let mut found = Vec::new();
-        for (codec, _) in RANKING {
-            for chroma in [Chroma::Yuv420, Chroma::Yuv444] {
-                for depth in [BitDepth::Eight, BitDepth::Ten] {
-                    found.extend(probe_one(codec, depth, chroma));
-                }
-            }
-        }
-        found
-    })
+    FOUND.get_or_init(|| probe_preferred(EncoderPreference::default()))
 }
 
-fn probe_one(codec: Codec, depth: BitDepth, chroma: Chroma) -> Option<EncoderInfo> {
+/// [`probe`] with the encoders that [`open`] would choose by `preference`.
+pub fn probe_preferred(preference: EncoderPreference) -> Vec<EncoderInfo> {
+    let mut found = Vec::new();
+    for (codec, _) in RANKING {
+        for chroma in [Chroma::Yuv420, Chroma::Yuv444] {
+            for depth in [BitDepth::Eight, BitDepth::Ten] {
+                found.extend(probe_one(codec, depth, chroma, preference));
+            }
+        }
+    }
+    found
+}
+
+fn probe_one(codec: Codec, depth: BitDepth, chroma: Chroma, preference: EncoderPreference) -> Option<EncoderInfo> {
     let config = EncoderConfig {
         codec,
         mode: Mode::new(320, 192, 60),
@@ -69,7 +72,7 @@ fn probe_one(codec: Codec, depth: BitDepth, chroma: Chroma) -> Option<EncoderInf
         max_reference_frames: 1,
         max_frame_bytes: usize::MAX,
     };
-    let name = choose(&config, EncoderPreference::default()).ok()?.0;
+    let name = choose(&config, preference).ok()?.0;
     let (max_width, max_height) = max_size(name);
     let note = match (name, library()) {
         (EncoderName::OpenH264 | EncoderName::Null, _) => "built in".to_owned(),

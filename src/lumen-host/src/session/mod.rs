@@ -18,9 +18,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connec
 
 use crate::display::{VirtualDisplay, testcard::Testcard};
 use crate::input::InputSink;
-use crate::link::{
-    DisplayKind, EndReason, FromWorker, Link, LinkError, Resumable, SessionSpec, SessionStats, StreamSpec, ToWorker,
-};
+use crate::link::{DisplayKind, EndReason, FromWorker, Link, LinkError, Resumable, SessionSpec, StreamSpec, ToWorker};
 
 use audio::AudioStream;
 use stats::StreamStats;
@@ -174,8 +172,7 @@ impl Worker {
             }
             ToWorker::Expect => self.alone_since = None,
             ToWorker::Suspend => {
-                self.report();
-                self.stream = None;
+                self.end_stream();
                 self.input.release_all();
                 self.alone_since.get_or_insert_with(Instant::now);
                 tracing::info!(keep_alive = ?self.spec.keep_alive, "suspended");
@@ -234,14 +231,18 @@ impl Worker {
         }
     }
 
-    fn report(&self) {
-        if let Some(stats) = self.stats() {
-            self.tell(&FromWorker::Stats(Box::new(stats)));
-        }
+    /// Stops the stream. Its last figures are those after its last frame.
+    fn end_stream(&mut self) {
+        let Some(Stream { stats, video, audio, .. }) = self.stream.take() else { return };
+        // Their threads have ended when these are gone.
+        drop((video, audio));
+        self.tell(&FromWorker::Stats(Box::new(stats.snapshot())));
     }
 
-    fn stats(&self) -> Option<SessionStats> {
-        self.stream.as_ref().map(|stream| stream.stats.snapshot())
+    fn report(&self) {
+        if let Some(stream) = &self.stream {
+            self.tell(&FromWorker::Stats(Box::new(stream.stats.snapshot())));
+        }
     }
 
     /// Looks for a daemon that takes the session back.
@@ -271,8 +272,7 @@ impl Worker {
     }
 
     fn finish(&mut self, reason: EndReason) {
-        self.report();
-        self.stream = None;
+        self.end_stream();
         self.tell(&FromWorker::Ended(reason));
     }
 }

@@ -7,7 +7,7 @@ use lumen_client::StreamOptions;
 use lumen_client::report::Ending;
 use lumen_core::strip::tone_hertz;
 
-use crate::harness::{Host, assert_tone, assert_whole, begin, eventually, full, script, small, turn};
+use crate::harness::{Host, assert_accounted, assert_tone, assert_whole, begin, eventually, full, script, small, turn};
 
 #[test]
 fn four_clients_at_four_modes_do_not_cross() {
@@ -37,6 +37,7 @@ fn four_clients_at_four_modes_do_not_cross() {
                     session.run(script, options.duration, &std::sync::atomic::AtomicBool::new(false));
                     let report = session.stop().expect("a report");
                     assert_eq!(report.video.card.as_ref().map(|card| card.session), Some(mark));
+                    assert_accounted(host, &format!("client {number}"), &report);
                     report
                 })
             })

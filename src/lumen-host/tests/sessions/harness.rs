@@ -221,7 +221,12 @@ impl Host {
             let waiting = eventually("the client waits for its PIN", || {
                 let pending: Vec<PendingAttempt> = self.admin().get("/v1/pairing").ok()?;
                 let own = pending.into_iter().find(|attempt| attempt.fingerprint == fingerprint);
-                assert!(own.is_some() || !pairing.is_finished(), "pairing ended before its PIN: {}", self.log());
+                assert!(
+                    own.is_some() || !pairing.is_finished(),
+                    "pairing ended before its PIN: {:?}\n{}",
+                    self.admin().get::<Status>("/v1/status"),
+                    self.log()
+                );
                 own
             });
             let pin = EnterPin {
@@ -352,8 +357,7 @@ pub fn ending(session: &Session) -> Ending {
     session.ending()
 }
 
-/// Nothing was lost or broken on the way, in picture and sound. On a machine without enough processors a display's
-/// picture may be replaced by its successor before it is encoded: those are few, and are no loss.
+/// Nothing was lost or broken on the way, in picture and sound.
 pub fn assert_whole(report: &StreamReport) {
     let video = &report.video;
     let broken = [
@@ -368,8 +372,19 @@ pub fn assert_whole(report: &StreamReport) {
     assert_eq!(broken, [0; 7], "{report}");
     let card = video.card.as_ref().unwrap_or_else(|| panic!("no test card: {report}"));
     assert_eq!((card.unreadable, card.out_of_order, card.restarts), (0, 0, 0), "{report}");
-    assert!(card.missing * 5 <= card.seen, "{report}");
     assert_eq!(card.seen + card.repeated, video.frames_decoded, "{report}");
+}
+
+/// Every picture of the display came to the client, but for those that the host says it did not encode: on a machine
+/// without enough processors the newest picture takes the place of those before it. For a stream that has just been
+/// stopped, of a session that is still there.
+pub fn assert_accounted(host: &Host, client: &str, report: &StreamReport) {
+    let missing = report.video.card.as_ref().expect("a card").missing;
+    eventually(&format!("the host accounts for {missing} pictures: {report}"), || {
+        let session = host.session_of(client).expect("it is suspended");
+        let sent = session.frames_sent >= report.video.frames_received;
+        (sent && session.frames_dropped == 0 && session.frames_skipped >= missing).then_some(())
+    });
 }
 
 /// The session's own tone is in every channel.

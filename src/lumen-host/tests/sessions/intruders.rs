@@ -18,7 +18,9 @@ use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
 use openssl::x509::X509;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
-use crate::harness::{Host, assert_tone, assert_whole, begin, eventually, script, small, turn, watch};
+use crate::harness::{
+    Host, assert_accounted, assert_tone, assert_whole, begin, eventually, script, small, turn, watch,
+};
 
 /// SplitMix64: bytes that are the same in every run.
 struct Noise(u64);
@@ -69,6 +71,7 @@ fn undisturbed(host: &Host, meanwhile: impl FnOnce()) {
     let report = session.stop().expect("a report");
     assert_eq!(report.ending, Ending::Completed, "{report}");
     assert_whole(&report);
+    assert_accounted(host, "undisturbed", &report);
     assert_tone(&report);
     assert_eq!(report.input.complete, Some(true), "{report}");
     assert!(!host.log().contains("panicked"), "{}", host.log());
@@ -176,7 +179,10 @@ fn secure_get(host: &Host, path: &str, client: Option<&Client>) -> String {
     let stream = TcpStream::connect(at(host.ports().https)).expect("the port is open");
     stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
     let configuration = builder.build().configure().expect("TLS").verify_hostname(false);
-    let mut stream = configuration.connect("host", stream).expect("a handshake");
+    get(configuration.connect("host", stream).expect("a handshake"), path)
+}
+
+fn get(mut stream: impl Read + Write, path: &str) -> String {
     write!(stream, "GET {path} HTTP/1.1\r\nHost: host\r\n\r\n").expect("sent");
     let mut answer = String::new();
     // Hosts close without a farewell of TLS.
@@ -199,9 +205,9 @@ fn unpaired_clients_reach_nothing() {
     let stranger = host.stranger("stranger");
     undisturbed(&host, || {
         for endpoint in ENDPOINTS {
-            let plain = talk(host.ports().http, format!("GET {endpoint} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
-            let plain = String::from_utf8_lossy(&plain).into_owned();
-            let answers = [plain, secure_get(&host, endpoint, Some(&stranger)), secure_get(&host, endpoint, None)];
+            let plain = TcpStream::connect(at(host.ports().http)).expect("the port is open");
+            let answers =
+                [get(plain, endpoint), secure_get(&host, endpoint, Some(&stranger)), secure_get(&host, endpoint, None)];
             for answer in answers {
                 assert!(answer.contains("status_code=\"401\""), "{endpoint}: {answer}");
             }

@@ -7,7 +7,7 @@ use lumen_client::report::Ending;
 use lumen_client::{Client, HostAddress, StreamOptions};
 use lumen_core::gamestream::http::Codec;
 
-use crate::harness::{Host, assert_tone, assert_whole, full, script, small, turn};
+use crate::harness::{Host, assert_accounted, assert_tone, assert_whole, full, script, small, turn};
 
 /// What is varied.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +36,6 @@ fn stream(host: &Host, client: &Client, encoder: &str, variant: Variant) {
         packet_size: variant.packet_size,
         audio: variant.audio,
         audio_packet_ms: variant.packet_ms,
-        quit_after: true,
         ..small()
     };
     options.script = Some(script(options.width, options.height));
@@ -44,6 +43,7 @@ fn stream(host: &Host, client: &Client, encoder: &str, variant: Variant) {
     let report = client.stream(&address, &options).unwrap_or_else(|error| panic!("{variant:?}: {error}"));
     assert_eq!(report.ending, Ending::Completed, "{variant:?}: {report}");
     assert_whole(&report);
+    assert_accounted(host, "sofa", &report);
     assert_tone(&report);
     assert!(report.video.frames_decoded >= 30, "{variant:?}: {report}");
     assert_eq!((report.video.width, report.video.height), (640, 360));
@@ -56,6 +56,7 @@ fn stream(host: &Host, client: &Client, encoder: &str, variant: Variant) {
     assert_eq!(connected.is_ipv6(), variant.v6);
     // The encoder that was meant is the one that worked.
     assert!(host.log().contains(&format!("encoder=\"{encoder}\"")), "{encoder} was not used: {}", host.log());
+    client.quit(&address).expect("it ends");
     host.is_deserted();
 }
 
