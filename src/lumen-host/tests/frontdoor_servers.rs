@@ -322,7 +322,7 @@ fn the_admin_socket_is_private_and_goes_with_the_host() {
     assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
     let status: Status = host.admin().get("/v1/status").expect("a status");
     assert_eq!((status.name.as_str(), status.port, status.clients), ("den & pc", host.ports.http, 0));
-    assert_eq!((status.apps.len(), status.encoders.len()), (1, 1));
+    assert_eq!((status.apps.len(), status.encoders.len()), (2, 1));
     let missing = host.admin().post_empty("/v1/sessions/7/stop").expect_err("no such session");
     assert_eq!(missing.to_string(), "there is no session 7");
     let nothing = host.admin().get::<Status>("/v2").expect_err("nothing there");
