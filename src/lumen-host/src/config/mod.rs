@@ -51,7 +51,7 @@ pub struct Config {
     pub encoder: EncoderSettings,
     /// How sound is compressed.
     pub audio: AudioSettings,
-    /// What clients can start. An empty list gives one application with the built-in test card.
+    /// What clients can start. An empty list gives the built-in test cards.
     pub apps: Vec<AppConfig>,
     /// Clients that may stream without a PIN. They cannot be removed or renamed at run time.
     pub clients: Vec<ClientConfig>,
@@ -82,9 +82,9 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The applications on offer: those configured, or the test card alone.
+    /// The applications on offer: those configured, or the built-in test cards.
     pub fn effective_apps(&self) -> Vec<AppConfig> {
-        if self.apps.is_empty() { vec![AppConfig::test_card()] } else { self.apps.clone() }
+        if self.apps.is_empty() { AppConfig::built_in() } else { self.apps.clone() }
     }
 
     /// Path of the admin socket.
@@ -242,10 +242,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_apps_the_test_card_is_on_offer() {
+    fn without_apps_the_test_cards_are_on_offer() {
         let apps = Config::default().effective_apps();
-        assert_eq!(apps.len(), 1);
-        assert_eq!(apps[0].display, DisplayKind::Testcard);
+        let named: Vec<(&str, DisplayKind)> = apps.iter().map(|app| (app.name.as_str(), app.display)).collect();
+        assert_eq!(
+            named,
+            [("Test card", DisplayKind::Testcard), ("Test card, full motion", DisplayKind::TestcardMotion)]
+        );
     }
 
     #[test]
