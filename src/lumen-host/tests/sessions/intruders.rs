@@ -40,7 +40,7 @@ impl Noise {
 
     /// Something real, cut off or with a few bytes changed.
     fn spoil(&mut self, mut good: Vec<u8>) -> Vec<u8> {
-        if self.next() % 2 == 0 {
+        if self.next().is_multiple_of(2) {
             good.truncate(self.next() as usize % good.len().max(1));
         } else {
             for _ in 0..1 + self.next() % 4 {
