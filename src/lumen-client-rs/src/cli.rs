@@ -1,4 +1,4 @@
-//! The command line.
+//! The command line of `lumen-client`: text or JSON out, an exit code that says what failed.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use lumen_client::analysis::{Distribution, Samples};
-use lumen_client::decode::DecoderChoice;
-use lumen_client::discover::discover;
-use lumen_client::identity::IdentityStore;
-use lumen_client::loss::LossOptions;
-use lumen_client::options::{AppChoice, AudioChannels, Encryption, Entry};
-use lumen_client::report::Expectations;
-use lumen_client::script::{self, Script};
-use lumen_client::{Client, ClientError, HostAddress, StreamOptions, StreamReport};
+use crate::analysis::{Distribution, Samples};
+use crate::decode::DecoderChoice;
+use crate::discover::discover;
+use crate::identity::IdentityStore;
+use crate::loss::LossOptions;
+use crate::options::{AppChoice, AudioChannels, Encryption, Entry};
+use crate::report::Expectations;
+use crate::script::{self, Script};
+use crate::{Client, ClientError, HostAddress, StreamOptions, StreamReport};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use lumen_core::gamestream::http::Codec;
 use nix::sys::signal::{SigSet, Signal};
 
@@ -261,6 +261,11 @@ enum DecoderArg {
     Auto,
     BuiltIn,
     Ffmpeg,
+}
+
+/// The definition of the command line, for the reference page.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the command; what failed is the exit code.
@@ -540,8 +545,6 @@ fn catch_signals() -> Arc<AtomicBool> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -22,6 +22,7 @@
 
 pub mod address;
 pub mod analysis;
+pub mod cli;
 pub mod client;
 mod clock;
 pub mod decode;

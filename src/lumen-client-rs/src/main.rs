@@ -1,9 +1,7 @@
-//! The `lumen-client` binary: the library's parts as commands, text or JSON out, an exit code that says what failed.
-
-mod cli;
+//! The `lumen-client` binary.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::main()
+    lumen_client::cli::main()
 }

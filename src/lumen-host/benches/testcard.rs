@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use lumen_core::gamestream::input::{InputEvent, RelativeMotion};
 use lumen_host::capture::Captured;
 use lumen_host::display::VirtualDisplay;
-use lumen_host::display::testcard::Testcard;
+use lumen_host::display::testcard::{Ground, Testcard};
 use lumen_host::frame::Mode;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -19,10 +19,14 @@ const NO_WAITING: u32 = 100_000;
 
 fn main() {
     for (name, width, height) in [("720p", 1280, 720), ("1080p", 1920, 1080), ("2160p", 3840, 2160)] {
-        for busy in [false, true] {
-            let micros = frame_cost(Mode::new(width, height, NO_WAITING), busy);
-            let client = if busy { "pointer moving every frame" } else { "no input" };
-            report(&format!("testcard_draw_{name}_{}", if busy { "busy" } else { "idle" }), micros, "us/frame", client);
+        let cases = [
+            ("idle", Ground::Plain, false, "no input"),
+            ("busy", Ground::Plain, true, "pointer moving every frame"),
+            ("motion", Ground::Motion, false, "moving ground, no input"),
+        ];
+        for (case, ground, busy, how) in cases {
+            let micros = frame_cost(ground, Mode::new(width, height, NO_WAITING), busy);
+            report(&format!("testcard_draw_{name}_{case}"), micros, "us/frame", how);
         }
     }
     report("testcard_tone_8ch", tone_cost(), "us/5ms block", "8 channels of 240 frames");
@@ -38,8 +42,8 @@ fn thread_cpu() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-fn frame_cost(mode: Mode, busy: bool) -> f64 {
-    let mut card = Testcard::new(mode, 1, "bench").expect("the mode is possible");
+fn frame_cost(ground: Ground, mode: Mode, busy: bool) -> f64 {
+    let mut card = Testcard::on(ground, mode, 1, "bench").expect("the mode is possible");
     let (mut capture, mut input) = (card.capture(), card.input());
     let mut start = thread_cpu();
     for frame in 0..FRAMES + WARM_UP {

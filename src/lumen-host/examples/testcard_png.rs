@@ -1,6 +1,7 @@
 //! Writes one picture of the test card to a PNG file.
 //!
-//! `testcard_png 1280x720 card.png` shows the card at rest; `testcard_png 1280x720 card.png busy` with input held.
+//! `testcard_png 1280x720 card.png` shows the card at rest; with `busy`, input is held; with `motion`, it stands on
+//! moving ground.
 
 use std::time::{Duration, Instant};
 
@@ -13,18 +14,20 @@ use lumen_core::gamestream::input::{
 };
 use lumen_host::capture::Captured;
 use lumen_host::display::VirtualDisplay;
-use lumen_host::display::testcard::Testcard;
+use lumen_host::display::testcard::{Ground, Testcard};
 use lumen_host::frame::Mode;
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [size, path, rest @ ..] = arguments.as_slice() else {
-        bail!("usage: testcard_png WIDTHxHEIGHT FILE [busy]");
+        bail!("usage: testcard_png WIDTHxHEIGHT FILE [busy] [motion]");
     };
     let (width, height) = size.split_once('x').context("the size is WIDTHxHEIGHT")?;
     let mode = Mode::new(width.parse()?, height.parse()?, 60);
-    let mut card = Testcard::new(mode, 0x4F2A, "living room")?;
-    if rest.first().is_some_and(|word| word == "busy") {
+    let said = |wanted: &str| rest.iter().any(|word| word == wanted);
+    let ground = if said("motion") { Ground::Motion } else { Ground::Plain };
+    let mut card = Testcard::on(ground, mode, 0x4F2A, "living room")?;
+    if said("busy") {
         let mut input = card.input();
         for event in busy(mode)? {
             input.handle(&event);

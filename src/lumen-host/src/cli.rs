@@ -1,7 +1,6 @@
 //! The command line: what people type, and nothing that the library does not do.
 //!
-//! Commands that look at a running host ask it over the admin socket. Exit codes: 0 done, 1 it did not work, 2 the
-//! command line is wrong.
+//! Commands that look at a running host ask it over the admin socket.
 
 mod clients;
 mod config;
@@ -26,7 +25,8 @@ use crate::config::{self as configuration, Config, Loaded, Overrides, Sources};
 #[command(
     after_help = "First steps:\n  lumen serve           start the host\n  lumen pair            let a client in: \
     choose this host in Moonlight, then type its PIN\n  lumen doctor          find out what works here\n\n\
-    Settings come from /etc/lumen/lumen.toml, LUMEN_* environment variables and flags, later ones first."
+    Settings come from /etc/lumen/lumen.toml, LUMEN_* environment variables and flags, later ones first.\n\n\
+    Exit codes:\n  0  done\n  1  it did not work; for doctor: streaming cannot work here\n  2  the command line is wrong"
 )]
 struct Cli {
     /// Configuration file to use instead of /etc/lumen/lumen.toml [env: LUMEN_CONFIG]
@@ -79,6 +79,11 @@ struct Doctor {
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
+}
+
+/// The definition of the command line, for the reference page.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the command line of this process.
@@ -194,6 +199,8 @@ fn manual(out: &mut Vec<u8>) -> io::Result<()> {
         manual_of(command, "lumen", out)?;
     }
     writeln!(out, ".SH FILES\n.TP\n/etc/lumen/lumen.toml\nConfiguration; `lumen config schema` describes it.")?;
+    writeln!(out, ".SH EXIT STATUS\n.TP\n0\nDone.\n.TP\n1\nIt did not work; for doctor: streaming cannot work here.")?;
+    writeln!(out, ".TP\n2\nThe command line is wrong.")?;
     writeln!(out, ".SH ENVIRONMENT\n.TP\nLUMEN_SECTION__KEY\nSets a key, such as LUMEN_STREAM__KEEP_ALIVE=60.")?;
     page.render_version_section(out)
 }

@@ -12,7 +12,7 @@ use frontdoor::client::{TestClient, connect, exchange, is_compact_xml, raw};
 use frontdoor::{TestHost, eventually, free_base};
 use lumen_core::gamestream::http::{Channel, HostState, ServerInfo};
 use lumen_host::admin::{AdminClientError, Status};
-use lumen_host::config::{AppConfig, ClientConfig, Config, HostName};
+use lumen_host::config::{AppConfig, ClientConfig, Config, DisplayKind, HostName};
 use lumen_host::gamestream::listen;
 use lumen_host::store::{Client, Store};
 use openssl::ssl::SslVersion;
@@ -133,7 +133,8 @@ fn applications_have_titles_numbers_and_pictures() {
     let app = |name: &str, id| AppConfig {
         name: HostName::try_from(name.to_owned()).expect("a name"),
         id,
-        ..AppConfig::test_card()
+        display: DisplayKind::Testcard,
+        image: None,
     };
     let host = TestHost::start_with(|config| {
         config.clients = vec![declared("c", &client)];
@@ -322,7 +323,7 @@ fn the_admin_socket_is_private_and_goes_with_the_host() {
     assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
     let status: Status = host.admin().get("/v1/status").expect("a status");
     assert_eq!((status.name.as_str(), status.port, status.clients), ("den & pc", host.ports.http, 0));
-    assert_eq!((status.apps.len(), status.encoders.len()), (1, 1));
+    assert_eq!((status.apps.len(), status.encoders.len()), (2, 1));
     let missing = host.admin().post_empty("/v1/sessions/7/stop").expect_err("no such session");
     assert_eq!(missing.to_string(), "there is no session 7");
     let nothing = host.admin().get::<Status>("/v2").expect_err("nothing there");

@@ -12,6 +12,7 @@ use super::HostName;
 #[serde(deny_unknown_fields)]
 pub struct AppConfig {
     /// Title that clients show; unique.
+    #[schemars(example = &"Test card")]
     pub name: HostName,
     /// Number by which clients know it, 1..=2147483647. Unset, the host chooses one and keeps it.
     #[serde(default)]
@@ -22,18 +23,22 @@ pub struct AppConfig {
     pub display: DisplayKind,
     /// Box art (PNG, portrait 3:4); unset gets a drawn one. A relative path starts at the configuration file.
     #[serde(default)]
+    #[schemars(example = &"art/testcard.png")]
     pub image: Option<PathBuf>,
 }
 
 impl AppConfig {
-    /// The application that is on offer when none is configured.
-    pub fn test_card() -> Self {
-        Self {
-            name: HostName::try_from("Test card".to_owned()).unwrap_or_else(|_| HostName::of_this_machine()),
-            id: None,
-            display: DisplayKind::Testcard,
-            image: None,
-        }
+    /// The applications that are on offer when none is configured: one for each built-in display.
+    pub fn built_in() -> Vec<Self> {
+        [("Test card", DisplayKind::Testcard), ("Test card, full motion", DisplayKind::TestcardMotion)]
+            .into_iter()
+            .map(|(name, display)| Self {
+                name: HostName::try_from(name.to_owned()).unwrap_or_else(|_| HostName::of_this_machine()),
+                id: None,
+                display,
+                image: None,
+            })
+            .collect()
     }
 }
 
@@ -44,4 +49,7 @@ pub enum DisplayKind {
     /// The built-in test card.
     #[default]
     Testcard,
+    /// The built-in test card over a background that moves everywhere: it needs the whole bit rate.
+    #[serde(rename = "testcard-motion")]
+    TestcardMotion,
 }

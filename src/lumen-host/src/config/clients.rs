@@ -14,9 +14,11 @@ use crate::store::Fingerprint;
 #[serde(deny_unknown_fields)]
 pub struct ClientConfig {
     /// Name to show for it.
+    #[schemars(example = &"TV")]
     pub name: HostName,
     /// Its certificate: PEM text, or the path of a PEM file. A relative path starts at the configuration file.
     #[serde(default)]
+    #[schemars(example = &"clients/tv.pem")]
     pub certificate: Option<String>,
     /// SHA-256 of its certificate in DER form, 64 hexadecimal digits, colons allowed.
     #[serde(default)]

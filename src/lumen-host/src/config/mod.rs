@@ -31,8 +31,10 @@ pub use values::{BasePort, FecPercent, HostName};
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Name that clients show for this host.
+    #[schemars(example = &"living room")]
     pub name: HostName,
     /// Addresses to listen on. `::` takes IPv4 as well, and gives way to `0.0.0.0` where there is no IPv6.
+    #[schemars(example = ["192.168.1.20", "fd00::20"])]
     pub bind: Vec<IpAddr>,
     /// Base port; all others lie at fixed distances from it (HTTPS -5, HTTP 0, video +9, control +10, audio +11,
     /// RTSP +21).
@@ -49,7 +51,7 @@ pub struct Config {
     pub encoder: EncoderSettings,
     /// How sound is compressed.
     pub audio: AudioSettings,
-    /// What clients can start. An empty list gives one application with the built-in test card.
+    /// What clients can start. An empty list gives the built-in test cards.
     pub apps: Vec<AppConfig>,
     /// Clients that may stream without a PIN. They cannot be removed or renamed at run time.
     pub clients: Vec<ClientConfig>,
@@ -80,9 +82,9 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The applications on offer: those configured, or the test card alone.
+    /// The applications on offer: those configured, or the built-in test cards.
     pub fn effective_apps(&self) -> Vec<AppConfig> {
-        if self.apps.is_empty() { vec![AppConfig::test_card()] } else { self.apps.clone() }
+        if self.apps.is_empty() { AppConfig::built_in() } else { self.apps.clone() }
     }
 
     /// Path of the admin socket.
@@ -175,6 +177,7 @@ pub enum Pacing {
 #[serde(default, deny_unknown_fields)]
 pub struct EncoderSettings {
     /// The only encoder to use; unset takes the best one that works here for each format.
+    #[schemars(example = &"x264")]
     pub only: Option<EncoderName>,
     /// Preset of x264; slower ones look better at the same rate and cost more time.
     pub x264_preset: X264Preset,
@@ -200,6 +203,7 @@ impl Default for AudioSettings {
 #[serde(default, deny_unknown_fields)]
 pub struct LogConfig {
     /// Level or filter, such as `info` or `info,lumen_host::session=debug`.
+    #[schemars(example = &"info,lumen_host::session=debug")]
     pub filter: String,
     /// Form of a line.
     pub format: LogFormat,
@@ -226,8 +230,10 @@ pub enum LogFormat {
 #[serde(default, deny_unknown_fields)]
 pub struct AdminConfig {
     /// Loopback address and port to listen on as well, for callers with the bearer token.
+    #[schemars(example = &"127.0.0.1:47980")]
     pub listen: Option<SocketAddr>,
     /// File with that token; unset is `admin-token` in the state directory, made when missing.
+    #[schemars(example = &"/run/secrets/lumen-admin")]
     pub token_file: Option<PathBuf>,
 }
 
@@ -236,10 +242,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_apps_the_test_card_is_on_offer() {
+    fn without_apps_the_test_cards_are_on_offer() {
         let apps = Config::default().effective_apps();
-        assert_eq!(apps.len(), 1);
-        assert_eq!(apps[0].display, DisplayKind::Testcard);
+        let named: Vec<(&str, DisplayKind)> = apps.iter().map(|app| (app.name.as_str(), app.display)).collect();
+        assert_eq!(
+            named,
+            [("Test card", DisplayKind::Testcard), ("Test card, full motion", DisplayKind::TestcardMotion)]
+        );
     }
 
     #[test]

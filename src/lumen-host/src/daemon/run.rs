@@ -71,6 +71,7 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
                     title: entry.config.name.as_str().to_owned(),
                     display: match entry.config.display {
                         crate::config::DisplayKind::Testcard => DisplayKind::Testcard,
+                        crate::config::DisplayKind::TestcardMotion => DisplayKind::TestcardMotion,
                     },
                 })
                 .collect(),

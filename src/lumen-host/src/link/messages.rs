@@ -48,6 +48,9 @@ impl fmt::Debug for StreamKey {
 pub enum DisplayKind {
     /// The built-in test card.
     Testcard,
+    /// The built-in test card over a background that moves everywhere.
+    #[serde(rename = "testcard-motion")]
+    TestcardMotion,
 }
 
 /// The application of a session.

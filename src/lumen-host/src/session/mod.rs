@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
-use crate::display::{VirtualDisplay, testcard::Testcard};
+use crate::display::VirtualDisplay;
+use crate::display::testcard::{Ground, Testcard};
 use crate::input::InputSink;
 use crate::link::{DisplayKind, EndReason, FromWorker, Link, LinkError, Resumable, SessionSpec, StreamSpec, ToWorker};
 
@@ -75,10 +76,12 @@ struct Stream {
 
 impl Worker {
     fn new(spec: SessionSpec, link: Link) -> anyhow::Result<Self> {
-        let mut display: Box<dyn VirtualDisplay> = match spec.app.display {
-            // The card shows a short mark of the session, so that its client can tell its own picture.
-            DisplayKind::Testcard => Box::new(Testcard::new(spec.mode, spec.id.mark(), &spec.owner_name)?),
-        };
+        // The card shows a short mark of the session, so that its client can tell its own picture.
+        let card = |ground| Testcard::on(ground, spec.mode, spec.id.mark(), &spec.owner_name);
+        let mut display: Box<dyn VirtualDisplay> = Box::new(match spec.app.display {
+            DisplayKind::Testcard => card(Ground::Plain)?,
+            DisplayKind::TestcardMotion => card(Ground::Motion)?,
+        });
         let input = display.input();
         Ok(Self {
             spec,

@@ -103,7 +103,7 @@ rows! {
         kind: kind::ENVELOPE,
         magics: &[],
         payload: "sequence number, tag, one sealed message",
-        host: "opens it, drops it if it is not authentic or was seen before; ends the session after 16 failures",
+        host: "opens it, drops it if it is not authentic or was seen before; suspends the session after 16 failures",
         client: "opens it, drops it if it is not authentic or was seen before",
         test: (CONTROL, "document_E01"),
     }
@@ -136,7 +136,7 @@ rows! {
         kind: kind::START_B,
         magics: &[],
         payload: "1 zero byte",
-        host: "media may start; sends the HDR mode",
+        host: "answers with the HDR mode; media wait for the connection and their pings, not for this",
         client: "sends it second",
         test: (CONTROL, "message_start_b"),
     }
@@ -147,7 +147,7 @@ rows! {
         kind: kind::PING,
         magics: &[],
         payload: "u16 4, zeros; 8 bytes",
-        host: "puts off the session's deadline, however short it is",
+        host: "puts off the session's deadline of 10 s, as any authentic message does",
         client: "sends it every 100 ms",
         test: (CONTROL, "message_ping"),
     }
@@ -158,7 +158,7 @@ rows! {
         kind: kind::INVALIDATE_REFERENCES,
         magics: &[],
         payload: "first and last lost frame; 24 bytes",
-        host: "the encoder drops these references, or the next frame is a key frame; a reversed range asks for one",
+        host: "the next frame is a key frame: no encoder here can leave references out",
         client: "sends it when frames were lost and the host can invalidate",
         test: (CONTROL, "message_invalidate_100_104"),
     }
@@ -169,8 +169,8 @@ rows! {
         kind: kind::LTR_ACK,
         magics: &[],
         payload: "frame; 8 bytes",
-        host: "notes the frame; it flags none as long-term reference, so stock clients do not send this",
-        client: "sends it for complete frames that carry the flag",
+        host: "ignores it: it flags no frame as long-term reference, so stock clients do not send this",
+        client: "sends it for complete frames that carry the flag, if the host can invalidate",
         test: (CONTROL, "message_ltr_ack_105"),
     }
 
@@ -224,7 +224,7 @@ rows! {
         kind: kind::INPUT,
         magics: &[magic::KEY_DOWN, magic::KEY_UP],
         payload: "virtual key, modifiers, flag for keys of the client's own layout",
-        host: "presses or releases the key at that position; modifiers that are not held are pressed for it",
+        host: "presses or releases the key at that position; modifiers count by keys of their own",
         client: "sends it from an input script",
         test: (INPUT, "document_I02"),
     }
@@ -236,7 +236,7 @@ rows! {
         magics: &[magic::TEXT],
         payload: "UTF-8, 32 bytes at most",
         host: "types the characters without control codes other than tab and line ends",
-        client: "sends it from an input script, one character a packet",
+        client: "sends it from an input script, as many whole characters as fit into a packet",
         test: (INPUT, "document_I06"),
     }
 
@@ -312,7 +312,7 @@ rows! {
         kind: kind::INPUT,
         magics: &[magic::CONTROLLER],
         payload: "controller, mask of those that exist, buttons, triggers, sticks",
-        host: "sets the controller's state; creates it if it is new, removes it if its bit is clear",
+        host: "sets the controller's state; creates it if it is new, removes it if its own bit is clear",
         client: "sends it from an input script",
         test: (INPUT, "document_I25"),
     }
@@ -368,7 +368,7 @@ rows! {
         magics: &[],
         payload: "controller, heavy and light motor; 10 bytes",
         host: "sends it when a controller's motors change",
-        client: "counts and records it",
+        client: "records it",
         test: (CONTROL, "message_rumble_0"),
     }
 
@@ -378,8 +378,8 @@ rows! {
         kind: kind::TRIGGER_RUMBLE,
         magics: &[],
         payload: "controller, left and right trigger; 6 bytes",
-        host: "sends it when the motors of a controller's triggers change",
-        client: "counts and records it",
+        host: "sends it when the motors of a controller's triggers change, if it has such motors",
+        client: "records it",
         test: (CONTROL, "message_trigger_rumble_left"),
     }
 
@@ -389,8 +389,8 @@ rows! {
         kind: kind::MOTION_REQUEST,
         magics: &[],
         payload: "controller, samples a second, sensor; 5 bytes",
-        host: "sends it for each sensor of a controller that arrives, and again after a resume",
-        client: "counts and records it",
+        host: "sends it for each sensor of a controller that arrives; who resumes announces its controllers anew",
+        client: "records it",
         test: (CONTROL, "message_motion_gyro_100"),
     }
 
@@ -401,7 +401,7 @@ rows! {
         magics: &[],
         payload: "controller, red, green, blue; 5 bytes",
         host: "sends it when the colour of a controller's light changes",
-        client: "counts and records it",
+        client: "records it",
         test: (CONTROL, "message_led_112233"),
     }
 
@@ -411,8 +411,8 @@ rows! {
         kind: kind::ADAPTIVE_TRIGGERS,
         magics: &[],
         payload: "controller, effect of the left and right trigger; 25 bytes",
-        host: "sends it when the resistance of a controller's triggers changes",
-        client: "counts and records it",
+        host: "passes it on when a display asks for it; the test card does not",
+        client: "records it",
         test: (CONTROL, "message_triggers_both"),
     }
 
@@ -422,8 +422,8 @@ rows! {
         kind: kind::HDR_MODE,
         magics: &[],
         payload: "on or off, metadata of the display; 27 bytes",
-        host: "sends it after Start B and on each change",
-        client: "keeps the newest; takes the short form without metadata too",
+        host: "sends it after Start B, always off: the test card has no HDR, even in 10 bits",
+        client: "records it; takes the short form without metadata too",
         test: (CONTROL, "message_hdr_on_bt2020"),
     }
 
@@ -433,7 +433,7 @@ rows! {
         kind: kind::TERMINATION,
         magics: &[],
         payload: "reason; 4 bytes, big endian",
-        host: "sends it last of all and waits up to 1 s for its acknowledgement",
+        host: "sends it last of all and disconnects when it is acknowledged; at shutdown it waits 1 s at most",
         client: "ends the session and reports the reason",
         test: (CONTROL, "message_termination_80030023"),
     }
@@ -445,7 +445,7 @@ rows! {
         magics: &[],
         payload: "reason; 2 bytes; generation 7 only",
         host: "never sends it",
-        client: "ends the session and reports the reason",
+        client: "cannot get it: it comes in clear only, and this client encrypts; the parser knows it",
         test: ("control/host.rs", "short_termination_of_generation_7_is_understood_in_clear_only"),
     }
 }
@@ -456,7 +456,8 @@ pub fn markdown() -> String {
         "# Control messages\n\n\
          Every message that GameStream's control stream can carry, what lumen does with it, and the vector or test\n\
          that reads it. Printed from `lumen_core::gamestream::control::MESSAGES`; do not edit. Messages of other types\n\
-         are ignored and logged once; messages from the wrong side, and those that are cut short, are dropped.\n\n\
+         are ignored; messages from the wrong side, and those that are cut short, are dropped. Both are logged at level\n\
+         `debug`. What the host does with input is what its display does, and that is the test card.\n\n\
          | Message | Sender | Type | Payload | Host | Client | Test |\n\
          |---|---|---|---|---|---|---|\n",
     );

@@ -12,7 +12,7 @@ const MAX_PARAMETERS: usize = 128;
 /// Why a query cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
-    /// Longer than [`MAX_QUERY_BYTES`].
+    /// Longer than the 64 KiB that a query may have.
     #[error("the query is longer than {MAX_QUERY_BYTES} bytes")]
     TooLong,
     /// More than 128 parameters.

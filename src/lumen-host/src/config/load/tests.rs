@@ -105,10 +105,12 @@ fn a_named_file_must_exist() {
 fn apps_and_clients_are_declared() {
     let fingerprint = "ab".repeat(32);
     let file = file(&format!(
-        "[[apps]]\nname = \"Card\"\nid = 7\ndisplay = \"testcard\"\n[[clients]]\nname = \"tv\"\nfingerprint = \"{fingerprint}\"\n"
+        "[[apps]]\nname = \"Card\"\nid = 7\ndisplay = \"testcard\"\n[[apps]]\nname = \"Motion\"\n\
+         display = \"testcard-motion\"\n[[clients]]\nname = \"tv\"\nfingerprint = \"{fingerprint}\"\n"
     ));
     let config = load(&sources(&file)).expect("valid").config;
     assert_eq!((config.apps[0].id, config.apps[0].display), (Some(7), DisplayKind::Testcard));
+    assert_eq!(config.apps[1].display, DisplayKind::TestcardMotion);
     let identity = config.clients[0].identity().expect("an identity");
     assert_eq!(identity.fingerprint().to_string(), fingerprint);
 }

@@ -1,10 +1,12 @@
 //! The part of the card that never changes: grid, title, dial, colour bars, ramps and fine patterns. It is drawn once
 //! for a mode.
+//!
+//! On ground that moves, it is drawn on one colour and another: what differs then shows the ground.
 
 use super::canvas::{Align, Canvas, Color, Rect};
 use super::faces::Faces;
 use super::layout::{Layout, palette};
-use super::panels;
+use super::{Ground, panels};
 use crate::frame::Mode;
 
 /// Colours of the bars at full level; the main row shows them at 75 %.
@@ -20,16 +22,27 @@ pub struct Facts {
     pub session: u16,
     /// Whose display it is.
     pub label: String,
+    /// What it stands on.
+    pub ground: Ground,
 }
 
-/// Draws all of it.
-pub fn draw(canvas: &mut Canvas<'_>, layout: &Layout, faces: &mut Faces, facts: &Facts) {
-    canvas.fill(layout.picture, palette::BACKGROUND);
-    grid(canvas, layout);
+/// Part of the moving ground's light that the dial takes away, so that what it says is read easily.
+const DIAL_SHADE: f32 = 0.55;
+
+/// Draws all of it, with `below` where the ground shows.
+pub fn draw(canvas: &mut Canvas<'_>, layout: &Layout, faces: &mut Faces, facts: &Facts, below: Color) {
+    canvas.fill(layout.picture, below);
+    let dial_face = match facts.ground {
+        Ground::Plain => {
+            grid(canvas, layout);
+            below
+        }
+        Ground::Motion => below.mix(palette::BACKGROUND, DIAL_SHADE),
+    };
     canvas.fill(Rect { h: layout.strip.height() as i32, ..layout.picture }, Color::grey(lumen_core::strip::DARK));
     border(canvas, layout);
     title(canvas, layout, faces, facts);
-    dial(canvas, layout);
+    dial(canvas, layout, dial_face);
     for panel in [layout.desk, layout.pads].into_iter().flatten() {
         panels::blank(canvas, layout, panel);
     }
@@ -75,7 +88,11 @@ fn title(canvas: &mut Canvas<'_>, layout: &Layout, faces: &mut Faces, facts: &Fa
     canvas.disc(x + radius, lamp_y, radius, palette::ACCENT);
     canvas.text(&mut faces.title, x + radius * 2.0 + layout.px(12.0), baseline, Align::Left, palette::TEXT, "lumen");
     let line = layout.px(21.0);
-    canvas.text(&mut faces.body, x, baseline + layout.px(27.0), Align::Left, palette::MUTED, "Test card");
+    let what = match facts.ground {
+        Ground::Plain => "Test card",
+        Ground::Motion => "Test card, full motion",
+    };
+    canvas.text(&mut faces.body, x, baseline + layout.px(27.0), Align::Left, palette::MUTED, what);
 
     let (right, _) = layout.facts;
     let Mode { width, height, .. } = facts.mode;
@@ -95,9 +112,9 @@ fn trim(rate: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-fn dial(canvas: &mut Canvas<'_>, layout: &Layout) {
+fn dial(canvas: &mut Canvas<'_>, layout: &Layout, face: Color) {
     let dial = layout.dial;
-    canvas.disc(dial.x, dial.y, dial.radius, palette::BACKGROUND);
+    canvas.disc(dial.x, dial.y, dial.radius, face);
     canvas.ring(dial.x, dial.y, dial.radius - layout.px(1.5), layout.px(2.0).max(1.0), palette::LINE);
     canvas.ring(dial.x, dial.y, dial.radius * 0.84, layout.px(1.0).max(1.0), palette::REST);
     for tick in 0..60 {

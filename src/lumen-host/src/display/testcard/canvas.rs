@@ -131,6 +131,11 @@ impl<'a> Canvas<'a> {
         Self::clipped(image, Rect::new(0, 0, i32::MAX, i32::MAX))
     }
 
+    /// All of the image, whatever the clip.
+    pub const fn image(&mut self) -> &mut CpuImage {
+        self.image
+    }
+
     /// The pixels of line `y` within `rect`, which must lie within the clip.
     fn line(&mut self, rect: Rect, y: i32) -> &mut [[u8; 4]] {
         let start = y as usize * self.image.stride + rect.x as usize * 4;

@@ -15,12 +15,14 @@ pub mod echo;
 mod faces;
 mod font;
 mod layout;
+mod motion;
 pub mod pads;
 mod painter;
 mod panels;
 mod schedule;
 #[cfg(test)]
 mod tests;
+mod texture;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -48,6 +50,15 @@ const LARGEST: u32 = 8192;
 /// Name of this backend.
 const NAME: &str = "testcard";
 
+/// What the card stands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ground {
+    /// One colour and a grid: little of the picture moves, and encoders need a small part of the rate.
+    Plain,
+    /// A texture that drifts, under film grain: all of it moves with every frame, and encoders need the whole rate.
+    Motion,
+}
+
 /// A test card of one session.
 #[derive(Debug)]
 pub struct Testcard {
@@ -57,6 +68,7 @@ pub struct Testcard {
 /// What the display, its captures, its input and its sound share.
 #[derive(Debug)]
 struct Shared {
+    ground: Ground,
     session: u16,
     label: String,
     clock: Arc<WallClock>,
@@ -82,11 +94,19 @@ enum Presence {
 }
 
 impl Testcard {
+    /// [`Testcard::on`] plain ground.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn new(mode: Mode, session: u16, label: &str) -> Result<Self, DisplayError> {
+        Self::on(Ground::Plain, mode, session, label)
+    }
+
     /// A display of `mode` whose strip says `session`, and whose picture says `label` (the client's name).
     ///
     /// # Errors
     /// [`DisplayError::Mode`] below 320x180 and above 8192x8192.
-    pub fn new(mode: Mode, session: u16, label: &str) -> Result<Self, DisplayError> {
+    pub fn on(ground: Ground, mode: Mode, session: u16, label: &str) -> Result<Self, DisplayError> {
         let layout = layout_of(mode)?;
         let state = State {
             mode,
@@ -98,6 +118,7 @@ impl Testcard {
             channels: None,
         };
         let shared = Shared {
+            ground,
             session,
             label: label.to_owned(),
             clock: Arc::new(WallClock::of_system()),
@@ -127,7 +148,8 @@ impl VirtualDisplay for Testcard {
 
     fn capture(&mut self) -> Box<dyn Capture> {
         let state = self.shared.lock();
-        let facts = Facts { mode: state.mode, session: self.shared.session, label: self.shared.label.clone() };
+        let Shared { ground, session, .. } = *self.shared;
+        let facts = Facts { mode: state.mode, session, label: self.shared.label.clone(), ground };
         Box::new(CardCapture {
             shared: Arc::clone(&self.shared),
             generation: state.generation,

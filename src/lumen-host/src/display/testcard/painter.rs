@@ -1,5 +1,7 @@
 //! Draws the card's pictures. The parts at rest are drawn once into a base picture; each pooled buffer remembers what
 //! was drawn over it and what changed in the base since, so that a frame costs only what moves.
+//!
+//! On moving ground, the base is what hides the ground; the ground is drawn around it with every frame.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +14,8 @@ use super::clock::UnixNanos;
 use super::echo::{Contact, Echo, TRAIL};
 use super::faces::Faces;
 use super::layout::{Layout, palette};
-use super::panels;
+use super::motion::MovingGround;
+use super::{Ground, panels};
 use crate::frame::CpuImage;
 
 /// Buffers kept for use again. More may be in use at once; they are then not kept.
@@ -51,6 +54,7 @@ pub struct Painter {
     faces: Faces,
     session: u16,
     base: CpuImage,
+    moving: Option<MovingGround>,
     /// Versions of the input that the panels in the base show.
     shown: Option<(u64, u64)>,
     pool: Vec<Buffer>,
@@ -70,9 +74,20 @@ impl Painter {
     /// A painter of pictures with this layout.
     pub fn new(layout: Layout, facts: &Facts) -> Self {
         let mut faces = Faces::new(&layout);
-        let mut base = canvas::blank(layout.picture.w as u32, layout.picture.h as u32, palette::BACKGROUND);
-        background::draw(&mut Canvas::new(&mut base), &layout, &mut faces, facts);
-        Self { layout, faces, session: facts.session, base, shown: None, pool: Vec::new() }
+        let mut drawn_on = |below| {
+            let mut image = canvas::blank(layout.picture.w as u32, layout.picture.h as u32, below);
+            background::draw(&mut Canvas::new(&mut image), &layout, &mut faces, facts, below);
+            image
+        };
+        let (base, moving) = match facts.ground {
+            Ground::Plain => (drawn_on(palette::BACKGROUND), None),
+            Ground::Motion => {
+                let (black, white) = (drawn_on(Color::grey(0)), drawn_on(Color::grey(255)));
+                let moving = MovingGround::around(&black, &white);
+                (black, Some(moving))
+            }
+        };
+        Self { layout, faces, session: facts.session, base, moving, shown: None, pool: Vec::new() }
     }
 
     /// The picture of a moment.
@@ -122,6 +137,9 @@ impl Painter {
         let mut canvas = Canvas::new(image);
         for rect in buffer.stale.drain(..) {
             canvas.copy_from(&self.base, rect);
+        }
+        if let Some(ground) = &self.moving {
+            ground.draw(canvas.image(), moment.tick, moment.frame);
         }
         let flash = moment.tick.second_within(moment.interval);
         let cells = self.strip_content(moment, echo, flash.is_some()).to_cells();

@@ -194,9 +194,10 @@ fn a_reader_that_lets_go_of_frames_makes_the_card_use_two_buffers_at_most() {
 /// A picture drawn on a much used buffer must equal one drawn on a fresh one: nothing stale remains.
 #[test]
 fn used_buffers_show_what_fresh_ones_would() {
-    for (width, height) in [(1280, 720), (360, 640), (1080, 1920)] {
+    let plain = [(1280, 720), (360, 640), (1080, 1920)].map(|size| (size, Ground::Plain));
+    for ((width, height), ground) in plain.into_iter().chain([((1280, 720), Ground::Motion)]) {
         let layout = Layout::new(width, height).unwrap();
-        let facts = Facts { mode: Mode::new(width, height, 60), session: 3, label: "x".to_owned() };
+        let facts = Facts { mode: Mode::new(width, height, 60), session: 3, label: "x".to_owned(), ground };
         let mut echo = Echo::new(width, height);
         let mut used = Painter::new(layout.clone(), &facts);
         let start = Instant::now();
@@ -391,7 +392,7 @@ fn touches_and_text_are_bounded() {
 #[test]
 fn the_flash_is_on_the_frame_that_contains_the_second() {
     let layout = Layout::new(640, 360).unwrap();
-    let facts = Facts { mode: MODE, session: 3, label: String::new() };
+    let facts = Facts { mode: MODE, session: 3, label: String::new(), ground: Ground::Plain };
     let mut painter = Painter::new(layout.clone(), &facts);
     let echo = Echo::new(640, 360);
     let interval = MODE.interval();
@@ -409,46 +410,84 @@ fn the_flash_is_on_the_frame_that_contains_the_second() {
     assert_eq!(flashes, [30, 90]);
 }
 
-/// Through a real codec at a rate where text is long unreadable, the strip must still say all.
-#[test]
-fn strip_survives_h264_at_a_low_rate() {
+/// The pictures of half a second, with a pointer that moves.
+fn half_a_second(ground: Ground, mode: Mode) -> impl Iterator<Item = (UnixNanos, Arc<CpuImage>)> {
+    let Mode { width, height, .. } = mode;
+    let layout = Layout::new(width, height).unwrap();
+    let mut painter = Painter::new(layout, &Facts { mode, session: 0xA5C3, label: String::new(), ground });
+    (0..30u64).map(move |frame| {
+        let mut echo = Echo::new(width, height);
+        let now = Instant::now();
+        echo.apply(&InputEvent::MouseRelative(RelativeMotion { dx: frame as i16 * 5, dy: 3 }), now);
+        let tick = UnixNanos(1_764_000_000_900_000_000 + frame as i64 * 16_666_667);
+        let moment = Moment { frame, tick, interval: mode.interval(), drawn: tick, now, channels: Some(2) };
+        (tick, painter.draw(&moment, &echo))
+    })
+}
+
+/// Sends half a second through H.264 at a rate, reads the strip of every picture that arrives, and returns the rate
+/// that was needed.
+fn streamed(ground: Ground, mode: Mode, bitrate: u32) -> u32 {
     use lumen_core::strip::{LumaPlane, read};
     use openh264::OpenH264API;
     use openh264::decoder::Decoder;
     use openh264::encoder::{BitRate, Encoder, EncoderConfig, FrameRate, RateControlMode};
     use openh264::formats::{BgraSliceU8, YUVBuffer, YUVSource};
 
+    let Mode { width, height, .. } = mode;
+    let config = EncoderConfig::new()
+        .bitrate(BitRate::from_bps(bitrate))
+        .max_frame_rate(FrameRate::from_hz(60.0))
+        .rate_control_mode(RateControlMode::Bitrate)
+        .skip_frames(false);
+    let mut encoder = Encoder::with_api_config(OpenH264API::from_source(), config).unwrap();
+    let mut decoder = Decoder::new().unwrap();
+    let (even_width, even_height) = (width as usize & !1, height as usize & !1);
+    let (mut seen, mut bytes) = (0, 0);
+    for (tick, picture) in half_a_second(ground, mode) {
+        let source = BgraSliceU8::new(&picture.data, (even_width, even_height));
+        let unit = encoder.encode(&YUVBuffer::from_bgra8_source(source)).unwrap().to_vec();
+        bytes += unit.len() as u32;
+        let Some(decoded) = decoder.decode(&unit).unwrap() else { continue };
+        let plane = LumaPlane { data: decoded.y(), stride: decoded.strides().0, width, height };
+        let strip = read(&plane).unwrap_or_else(|error| panic!("{width}x{height}, picture {seen}: {error}"));
+        assert_eq!((strip.session, strip.input_events), (0xA5C3, 1));
+        assert_eq!(strip.unix_micros, tick.micros());
+        seen += 1;
+    }
+    assert!(seen >= 28);
+    bytes * 8 * 2
+}
+
+/// Through a real codec at a rate where text is long unreadable, the strip must still say all.
+#[test]
+fn strip_survives_h264_at_a_low_rate() {
     for (width, height, bitrate) in [(640, 360, 300_000), (1366, 768, 1_000_000)] {
-        let layout = Layout::new(width, height).unwrap();
-        let mode = Mode::new(width, height, 60);
-        let mut painter = Painter::new(layout, &Facts { mode, session: 0xA5C3, label: String::new() });
-        let config = EncoderConfig::new()
-            .bitrate(BitRate::from_bps(bitrate))
-            .max_frame_rate(FrameRate::from_hz(60.0))
-            .rate_control_mode(RateControlMode::Bitrate)
-            .skip_frames(false);
-        let mut encoder = Encoder::with_api_config(OpenH264API::from_source(), config).unwrap();
-        let mut decoder = Decoder::new().unwrap();
-        let (even_width, even_height) = (width as usize & !1, height as usize & !1);
-        let (mut seen, mut bytes) = (0, 0);
-        for frame in 0..30u64 {
-            let mut echo = Echo::new(width, height);
-            let now = Instant::now();
-            echo.apply(&InputEvent::MouseRelative(RelativeMotion { dx: frame as i16 * 5, dy: 3 }), now);
-            let tick = UnixNanos(1_764_000_000_900_000_000 + frame as i64 * 16_666_667);
-            let moment = Moment { frame, tick, interval: mode.interval(), drawn: tick, now, channels: Some(2) };
-            let picture = painter.draw(&moment, &echo);
-            let source = BgraSliceU8::new(&picture.data, (even_width, even_height));
-            let unit = encoder.encode(&YUVBuffer::from_bgra8_source(source)).unwrap().to_vec();
-            bytes += unit.len();
-            let Some(decoded) = decoder.decode(&unit).unwrap() else { continue };
-            let plane = LumaPlane { data: decoded.y(), stride: decoded.strides().0, width, height };
-            let strip = read(&plane).unwrap_or_else(|error| panic!("{width}x{height}, frame {frame}: {error}"));
-            assert_eq!((strip.session, strip.input_events), (0xA5C3, 1));
-            assert_eq!(strip.unix_micros, tick.micros());
-            seen += 1;
+        let needed = streamed(Ground::Plain, Mode::new(width, height, 60), bitrate);
+        assert!(needed < bitrate * 3 / 2, "{width}x{height}: {needed} bit/s");
+    }
+}
+
+#[test]
+fn moving_ground_needs_the_whole_rate_and_leaves_the_strip_readable() {
+    let needed = streamed(Ground::Motion, Mode::new(1280, 720, 60), 10_000_000);
+    assert!(needed > 7_300_000, "{needed} bit/s");
+    streamed(Ground::Motion, Mode::new(640, 360, 60), 500_000);
+}
+
+#[test]
+fn moving_ground_changes_most_of_the_picture_with_every_frame() {
+    let mut last: Option<Arc<CpuImage>> = None;
+    for (_, picture) in half_a_second(Ground::Motion, Mode::new(1280, 720, 60)) {
+        if let Some(last) = last.replace(Arc::clone(&picture)) {
+            // Encoders work on blocks of 16x16 pixels.
+            let mut changed = std::collections::HashSet::new();
+            for (index, (one, other)) in last.data.chunks(64).zip(picture.data.chunks(64)).enumerate() {
+                if one != other {
+                    changed.insert((index % 80, index / 80 / 16));
+                }
+            }
+            assert!(changed.len() > 80 * 45 / 2, "{} blocks of {}", changed.len(), 80 * 45);
         }
-        assert!(seen >= 28);
-        assert!(bytes * 8 * 2 < bitrate as usize * 3 / 2, "{width}x{height}: {bytes} bytes in half a second");
     }
 }
