@@ -44,7 +44,7 @@ fn thread_cpu() -> Duration {
 
 fn frame_cost(ground: Ground, mode: Mode, busy: bool) -> f64 {
     let mut card = Testcard::on(ground, mode, 1, "bench").expect("the mode is possible");
-    let (mut capture, mut input) = (card.capture(), card.input());
+    let (mut capture, mut input) = (card.capture().expect("the card"), card.input().expect("the card"));
     let mut start = thread_cpu();
     for frame in 0..FRAMES + WARM_UP {
         if frame == WARM_UP {

@@ -28,13 +28,13 @@ fn main() -> anyhow::Result<()> {
     let ground = if said("motion") { Ground::Motion } else { Ground::Plain };
     let mut card = Testcard::on(ground, mode, 0x4F2A, "living room")?;
     if said("busy") {
-        let mut input = card.input();
+        let mut input = card.input()?;
         for event in busy(mode)? {
             input.handle(&event);
         }
         card.audio(6);
     }
-    let Captured::Frame(frame) = card.capture().next(Instant::now() + Duration::from_secs(1))? else {
+    let Captured::Frame(frame) = card.capture()?.next(Instant::now() + Duration::from_secs(1))? else {
         return Err(anyhow!("the card gave no picture"));
     };
     let rgb: Vec<u8> = frame.image.data.chunks_exact(4).flat_map(|pixel| [pixel[2], pixel[1], pixel[0]]).collect();

@@ -130,11 +130,9 @@ fn a_pinned_client_is_known_by_its_certificate_alone() {
 #[test]
 fn applications_have_titles_numbers_and_pictures() {
     let client = TestClient::new("a");
-    let app = |name: &str, id| AppConfig {
-        name: HostName::try_from(name.to_owned()).expect("a name"),
-        id,
-        display: DisplayKind::Testcard,
-        image: None,
+    let app = |name: &str, id| {
+        let name = HostName::try_from(name.to_owned()).expect("a name");
+        AppConfig { id, ..AppConfig::new(name, DisplayKind::Testcard) }
     };
     let host = TestHost::start_with(|config| {
         config.clients = vec![declared("c", &client)];

@@ -16,3 +16,26 @@ pub trait AudioSource: Send {
     /// Fills `samples` (interleaved, a whole number of frames) with what sounds from `at` on.
     fn read(&mut self, at: Instant, samples: &mut [f32]);
 }
+
+/// No sound at all.
+#[derive(Debug, Clone, Copy)]
+pub struct Silence {
+    channels: u8,
+}
+
+impl Silence {
+    /// Silence on `channels` channels.
+    pub const fn new(channels: u8) -> Self {
+        Self { channels }
+    }
+}
+
+impl AudioSource for Silence {
+    fn channels(&self) -> u8 {
+        self.channels
+    }
+
+    fn read(&mut self, _at: Instant, samples: &mut [f32]) {
+        samples.fill(0.0);
+    }
+}

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::encode::{EncoderName, X264Preset};
 
-pub use apps::{AppConfig, DisplayKind};
+pub use apps::{AppConfig, DisplayKind, Instance, OnExit};
 pub use clients::{ClientConfig, DeclaredIdentity};
 pub use error::{ConfigError, Place};
 pub use load::{DEFAULT_FILE, ENV_PREFIX, Loaded, Overrides, Sources, load};

@@ -17,6 +17,7 @@ use lumen_core::gamestream::sdp::{
 
 use crate::admin::{NoSuchSession, SessionDirectory, SessionInfo, SessionState};
 use crate::config::{Encryption, LogConfig, StreamConfig};
+use crate::display::process;
 use crate::encode::{Codec, EncoderPreference};
 use crate::frame::Mode;
 use crate::gamestream::control_server::{ControlEngine, ControlGrant, ControlHandle, LaunchId};
@@ -47,6 +48,8 @@ pub struct EngineConfig {
     pub encoder: EncoderPreference,
     /// Effort of the Opus encoder, 0 to 10.
     pub audio_complexity: u8,
+    /// Directory for those of the sessions.
+    pub sessions: PathBuf,
     /// Socket on which lost workers come back.
     pub reunion: PathBuf,
     /// Applications on offer.
@@ -403,6 +406,7 @@ impl Engine {
             app,
             mode,
             keep_alive: Duration::from_secs(self.config.stream.keep_alive.into()),
+            directory: self.config.sessions.join(id.to_string()),
             reunion: self.config.reunion.clone(),
             encoder: self.config.encoder,
         };
@@ -692,6 +696,7 @@ impl WorkerEvents for Engine {
 
     fn worker_gone(&self, id: SessionId, status: &str) {
         let Some(session) = self.lock().sessions.remove(&id) else { return };
+        process::clean_up(&id.to_string(), &session.spec.directory);
         tracing::error!(session = %id, status, "the worker died; its client is told, nobody else notices");
         if let Some(launch) = &session.launch {
             self.end_control(launch.id, Some(Termination::from_code(BROKEN)));

@@ -16,7 +16,7 @@ use crate::gamestream::media_sockets::{self, MediaSockets};
 use crate::gamestream::pairing_server::PairingServer;
 use crate::gamestream::rtsp_server::{self, Offer};
 use crate::gamestream::{control_server, listen, mdns};
-use crate::link::{AppSpec, DisplayKind, FromWorker, Link};
+use crate::link::{AppSpec, FromWorker, Link};
 use crate::net::sockets::{Dscp, Sharing, bind_udp};
 use crate::store::Store;
 
@@ -62,19 +62,9 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
             ports,
             encoder,
             audio_complexity: config.audio.complexity,
+            sessions: config.runtime_dir.join("sessions"),
             reunion: reunion.clone(),
-            apps: apps
-                .entries()
-                .iter()
-                .map(|entry| AppSpec {
-                    id: entry.id.get(),
-                    title: entry.config.name.as_str().to_owned(),
-                    display: match entry.config.display {
-                        crate::config::DisplayKind::Testcard => DisplayKind::Testcard,
-                        crate::config::DisplayKind::TestcardMotion => DisplayKind::TestcardMotion,
-                    },
-                })
-                .collect(),
+            apps: apps.entries().iter().map(|entry| AppSpec::new(entry.id.get(), &entry.config)).collect(),
             codecs: mask(&probe)?,
             encoders: probe
                 .iter()

@@ -1,11 +1,24 @@
 //! Virtual displays: each client gets one of its own at its own mode. One backend a file, one trait.
+//!
+//! The test card is a [`VirtualDisplay`] by itself. All others are a [`Desktop`](desktop::Desktop): a compositor, the
+//! application on it, its sound and its input.
 
+mod choose;
+pub mod compositor;
+pub mod desktop;
+pub mod process;
 pub mod testcard;
 
 use crate::audio::AudioSource;
 use crate::capture::Capture;
+use crate::config::DisplayKind;
 use crate::frame::Mode;
 use crate::input::InputSink;
+use crate::link::SessionSpec;
+
+use self::testcard::{Ground, Testcard};
+
+pub use choose::{Candidate, candidates};
 
 /// Why a display could not be made or changed.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +35,41 @@ pub enum DisplayError {
         /// What stands against it.
         reason: String,
     },
+    /// The backend is not there, or too old, or not permitted.
+    #[error("{backend} is not available: {reason}")]
+    Unavailable {
+        /// Name of the backend.
+        backend: &'static str,
+        /// What is missing, and what would mend it.
+        reason: String,
+    },
+    /// The backend is there but broke, or did not answer in time.
+    #[error("{backend} failed: {reason}")]
+    Failed {
+        /// Name of the backend.
+        backend: &'static str,
+        /// What happened.
+        reason: String,
+    },
+    /// The application or one of its steps could not be started.
+    #[error("{what} cannot be started: {reason}")]
+    Application {
+        /// What was to be started.
+        what: String,
+        /// What happened.
+        reason: String,
+    },
+}
+
+/// Whether a display and what runs on it are still there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DisplayState {
+    /// Both are.
+    Running,
+    /// The application ended by itself, and the session with it.
+    ApplicationEnded,
+    /// The compositor is gone.
+    Gone(String),
 }
 
 /// A display of one session, with all that belongs to it. Dropping it removes the display.
@@ -36,11 +84,37 @@ pub trait VirtualDisplay: Send {
     fn set_mode(&mut self, mode: Mode) -> Result<(), DisplayError>;
 
     /// A new source of this display's pictures.
-    fn capture(&mut self) -> Box<dyn Capture>;
+    ///
+    /// # Errors
+    /// If the compositor does not let its pictures be captured, or does not answer in time.
+    fn capture(&mut self) -> Result<Box<dyn Capture>, DisplayError>;
 
     /// Where this display takes input.
-    fn input(&mut self) -> Box<dyn InputSink>;
+    ///
+    /// # Errors
+    /// If the compositor takes no input, or does not answer in time.
+    fn input(&mut self) -> Result<Box<dyn InputSink>, DisplayError>;
 
-    /// The sound of this display with `channels` channels (2, 6 or 8).
+    /// The sound of this display with `channels` channels (2, 6 or 8). Silence where there is no sound server.
     fn audio(&mut self, channels: u8) -> Box<dyn AudioSource>;
+
+    /// Looks whether display and application are still there; called often, returns at once.
+    fn poll(&mut self) -> DisplayState {
+        DisplayState::Running
+    }
+}
+
+/// Makes the display that a session asks for, and starts its application on it.
+///
+/// # Errors
+/// Whatever stands against it; nothing is left behind then.
+pub fn open(spec: &SessionSpec) -> Result<Box<dyn VirtualDisplay>, DisplayError> {
+    // The card shows a short mark of the session, so that its client can tell its own picture.
+    let card = |ground| Testcard::on(ground, spec.mode, spec.id.mark(), &spec.owner_name);
+    match spec.app.display {
+        DisplayKind::Testcard => Ok(Box::new(card(Ground::Plain)?)),
+        DisplayKind::TestcardMotion => Ok(Box::new(card(Ground::Motion)?)),
+        DisplayKind::Auto if spec.app.command.is_empty() => Ok(Box::new(card(Ground::Plain)?)),
+        _ => Ok(Box::new(desktop::Desktop::open(spec)?)),
+    }
 }

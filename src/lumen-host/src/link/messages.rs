@@ -1,6 +1,7 @@
 //! What daemon and worker tell each other. Both are the same binary, but a worker may outlive an upgrade of the
 //! daemon: variants are only ever added at the end.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use lumen_core::gamestream::{control::HostMessage, input::InputEvent, video::FrameIndex};
 use serde::{Deserialize, Serialize};
 
-use crate::config::Pacing;
+use crate::config::{AppConfig, DisplayKind, Instance, OnExit, Pacing};
 use crate::encode::{EncoderConfig, EncoderPreference};
 use crate::frame::Mode;
 use crate::net::sockets::Dscp;
@@ -42,17 +43,6 @@ impl fmt::Debug for StreamKey {
     }
 }
 
-/// Which display an application is shown on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum DisplayKind {
-    /// The built-in test card.
-    Testcard,
-    /// The built-in test card over a background that moves everywhere.
-    #[serde(rename = "testcard-motion")]
-    TestcardMotion,
-}
-
 /// The application of a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppSpec {
@@ -62,6 +52,38 @@ pub struct AppSpec {
     pub title: String,
     /// Where it is shown.
     pub display: DisplayKind,
+    /// Whether the compositor is the session's own.
+    pub instance: Instance,
+    /// Program and arguments; empty for none.
+    pub command: Vec<String>,
+    /// Variables of program and steps.
+    pub environment: BTreeMap<String, String>,
+    /// Where the program starts.
+    pub directory: Option<PathBuf>,
+    /// Steps before it.
+    pub before: Vec<Vec<String>>,
+    /// Steps after the session.
+    pub after: Vec<Vec<String>>,
+    /// What follows when it ends by itself.
+    pub on_exit: OnExit,
+}
+
+impl AppSpec {
+    /// The application with the number `id` that `config` describes.
+    pub fn new(id: u32, config: &AppConfig) -> Self {
+        Self {
+            id,
+            title: config.name.as_str().to_owned(),
+            display: config.display,
+            instance: config.instance,
+            command: config.command.clone(),
+            environment: config.environment.clone(),
+            directory: config.directory.clone(),
+            before: config.before.clone(),
+            after: config.after.clone(),
+            on_exit: config.on_exit,
+        }
+    }
 }
 
 /// What a worker is told first; stays the same for the session's life.
@@ -79,6 +101,8 @@ pub struct SessionSpec {
     pub mode: Mode,
     /// How long the session outlives its client, and its daemon.
     pub keep_alive: Duration,
+    /// Directory of the session, private to this user and empty at first; it is removed with the session.
+    pub directory: PathBuf,
     /// Socket on which a daemon takes back its workers.
     pub reunion: PathBuf,
     /// Which encoder to take.

@@ -16,8 +16,8 @@ use rustix::net::{
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use messages::{
-    AppSpec, AudioParams, DisplayKind, EndReason, FromWorker, Resumable, SessionId, SessionSpec, SessionStats,
-    StreamKey, StreamSpec, ToWorker, VideoParams,
+    AppSpec, AudioParams, EndReason, FromWorker, Resumable, SessionId, SessionSpec, SessionStats, StreamKey,
+    StreamSpec, ToWorker, VideoParams,
 };
 
 /// Longest message. Every message is far shorter; the limit bounds what a broken peer can make us read.

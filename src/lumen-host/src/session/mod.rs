@@ -16,10 +16,9 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
-use crate::display::VirtualDisplay;
-use crate::display::testcard::{Ground, Testcard};
+use crate::display::{self, DisplayError, DisplayState, VirtualDisplay, process};
 use crate::input::InputSink;
-use crate::link::{DisplayKind, EndReason, FromWorker, Link, LinkError, Resumable, SessionSpec, StreamSpec, ToWorker};
+use crate::link::{EndReason, FromWorker, Link, LinkError, Resumable, SessionSpec, StreamSpec, ToWorker};
 
 use audio::AudioStream;
 use stats::StreamStats;
@@ -45,10 +44,21 @@ pub fn run_worker(fd: OwnedFd) -> anyhow::Result<()> {
     };
     let span = tracing::info_span!("session", id = %spec.id, client = %spec.owner_name, app = %spec.app.title);
     let _entered = span.enter();
-    let mut worker = Worker::new(*spec, link)?;
-    let reason = worker.run();
-    tracing::info!(%reason, "session ended");
-    worker.finish(reason.clone());
+    let (session, directory) = (spec.id.to_string(), spec.directory.clone());
+    let reason = match Worker::new(*spec, link) {
+        Ok(mut worker) => {
+            let reason = worker.run();
+            tracing::info!(%reason, "session ended");
+            worker.finish(reason.clone());
+            reason
+        }
+        Err((link, error)) => {
+            let reason = EndReason::Failed(error.to_string());
+            let _ = link.send(&FromWorker::Ended(reason.clone()), &[]);
+            reason
+        }
+    };
+    process::clean_up(&session, &directory);
     match reason {
         EndReason::Failed(reason) => anyhow::bail!(reason),
         _ => Ok(()),
@@ -75,14 +85,12 @@ struct Stream {
 }
 
 impl Worker {
-    fn new(spec: SessionSpec, link: Link) -> anyhow::Result<Self> {
-        // The card shows a short mark of the session, so that its client can tell its own picture.
-        let card = |ground| Testcard::on(ground, spec.mode, spec.id.mark(), &spec.owner_name);
-        let mut display: Box<dyn VirtualDisplay> = Box::new(match spec.app.display {
-            DisplayKind::Testcard => card(Ground::Plain)?,
-            DisplayKind::TestcardMotion => card(Ground::Motion)?,
-        });
-        let input = display.input();
+    fn new(spec: SessionSpec, link: Link) -> Result<Self, (Link, DisplayError)> {
+        let opened = display::open(&spec).and_then(|mut display| Ok((display.input()?, display)));
+        let (input, display) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return Err((link, error)),
+        };
         Ok(Self {
             spec,
             link: Some(link),
@@ -133,6 +141,11 @@ impl Worker {
         }
         while let Some(feedback) = self.input.poll_feedback() {
             self.tell(&FromWorker::Feedback(feedback));
+        }
+        match self.display.poll() {
+            DisplayState::Running => {}
+            DisplayState::ApplicationEnded => return Err(EndReason::AppEnded),
+            DisplayState::Gone(reason) => return Err(EndReason::Failed(format!("the display ended: {reason}"))),
         }
         if let Ok(event) = self.video_events.1.try_recv() {
             return Err(EndReason::Failed(match event {
@@ -192,7 +205,7 @@ impl Worker {
         let mode = spec.video.encoder.mode;
         if self.display.mode() != mode {
             self.display.set_mode(mode).map_err(|error| EndReason::Failed(error.to_string()))?;
-            self.input = self.display.input();
+            self.input = self.display.input().map_err(|error| EndReason::Failed(error.to_string()))?;
         }
         self.stream = Some(Stream { spec, stats: Arc::default(), video: None, audio: None });
         self.alone_since = None;
@@ -205,7 +218,7 @@ impl Worker {
             video.replace_socket(socket);
             return Ok(());
         }
-        let capture = self.display.capture();
+        let capture = self.display.capture().map_err(|error| EndReason::Failed(error.to_string()))?;
         let (stats, events) = (Arc::clone(&stream.stats), self.video_events.0.clone());
         let video = VideoStream::start(&stream.spec, self.spec.encoder, capture, socket, stats, events)
             .map_err(|error| EndReason::Failed(format!("video cannot start: {error:#}")))?;

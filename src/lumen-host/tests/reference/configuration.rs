@@ -137,6 +137,7 @@ fn type_of(schema: &Value, property: &Value, kind: &Value) -> String {
             (_, Some(most)) => format!("text, {} to {most} characters", bound("minLength").unwrap_or(0)),
             _ => "text".to_owned(),
         },
+        "object" => "table of texts".to_owned(),
         other => panic!("no words for the type {other}"),
     }
 }

@@ -146,21 +146,21 @@ impl VirtualDisplay for Testcard {
         Ok(())
     }
 
-    fn capture(&mut self) -> Box<dyn Capture> {
+    fn capture(&mut self) -> Result<Box<dyn Capture>, DisplayError> {
         let state = self.shared.lock();
         let Shared { ground, session, .. } = *self.shared;
         let facts = Facts { mode: state.mode, session, label: self.shared.label.clone(), ground };
-        Box::new(CardCapture {
+        Ok(Box::new(CardCapture {
             shared: Arc::clone(&self.shared),
             generation: state.generation,
             schedule: state.schedule,
             painter: Painter::new(state.layout.clone(), &facts),
             taken: None,
-        })
+        }))
     }
 
-    fn input(&mut self) -> Box<dyn InputSink> {
-        Box::new(CardInput { shared: Arc::clone(&self.shared) })
+    fn input(&mut self) -> Result<Box<dyn InputSink>, DisplayError> {
+        Ok(Box::new(CardInput { shared: Arc::clone(&self.shared) }))
     }
 
     fn audio(&mut self, channels: u8) -> Box<dyn AudioSource> {

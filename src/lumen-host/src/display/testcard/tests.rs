@@ -85,7 +85,7 @@ fn feedback(sink: &mut dyn InputSink) -> Vec<HostMessage> {
 fn pictures_have_the_size_of_the_mode_and_say_session_time_and_frame() {
     for (width, height) in [(320, 180), (640, 360), (1366, 768), (1080, 1920)] {
         let mut card = Testcard::new(Mode::new(width, height, 60), 0xBEEF, "test").unwrap();
-        let mut capture = card.capture();
+        let mut capture = card.capture().unwrap();
         let before = UnixNanos::now();
         let frame = take(&mut capture);
         let strip = strip_of(&frame.image);
@@ -100,7 +100,7 @@ fn pictures_have_the_size_of_the_mode_and_say_session_time_and_frame() {
 #[test]
 fn frames_come_at_their_turns_and_never_twice() {
     let mut card = Testcard::new(Mode::new(320, 180, 100), 1, "").unwrap();
-    let mut capture = card.capture();
+    let mut capture = card.capture().unwrap();
     let first = take(&mut capture);
     for number in 2..=12u64 {
         let frame = take(&mut capture);
@@ -117,7 +117,7 @@ fn frames_come_at_their_turns_and_never_twice() {
 #[test]
 fn a_late_reader_gets_the_newest_frame_and_a_gap() {
     let mut card = Testcard::new(Mode::new(320, 180, 200), 1, "").unwrap();
-    let mut capture = card.capture();
+    let mut capture = card.capture().unwrap();
     let first = take(&mut capture);
     std::thread::sleep(Duration::from_millis(60));
     let asked = Instant::now();
@@ -129,7 +129,7 @@ fn a_late_reader_gets_the_newest_frame_and_a_gap() {
 #[test]
 fn a_deadline_before_the_next_turn_yields_still() {
     let mut card = Testcard::new(Mode::new(320, 180, 1), 1, "").unwrap();
-    let mut capture = card.capture();
+    let mut capture = card.capture().unwrap();
     take(&mut capture);
     assert!(matches!(capture.next(Instant::now() + Duration::from_millis(2)), Ok(Captured::Still)));
 }
@@ -137,10 +137,10 @@ fn a_deadline_before_the_next_turn_yields_still() {
 #[test]
 fn a_new_mode_ends_old_captures_and_keeps_the_pointer_in_place() {
     let mut card = Testcard::new(MODE, 1, "").unwrap();
-    let mut capture = card.capture();
+    let mut capture = card.capture().unwrap();
     take(&mut capture);
     let extent = |value| ReferenceExtent::try_from(value).unwrap();
-    card.input().handle(&InputEvent::MouseAbsolute(AbsolutePosition {
+    card.input().unwrap().handle(&InputEvent::MouseAbsolute(AbsolutePosition {
         x: 320,
         y: 180,
         reference_width: extent(640),
@@ -148,7 +148,7 @@ fn a_new_mode_ends_old_captures_and_keeps_the_pointer_in_place() {
     }));
     card.set_mode(Mode::new(1280, 720, 30)).unwrap();
     assert!(matches!(capture.next(soon()), Err(CaptureError::DisplayGone(_))));
-    let frame = take(&mut card.capture());
+    let frame = take(&mut card.capture().unwrap());
     assert_eq!((frame.image.width, card.mode().rate_num), (1280, 30));
     let (x, y) = strip_of(&frame.image).pointer.unwrap();
     assert!(x.abs_diff(640) <= 2 && y.abs_diff(360) <= 2, "{x} {y}");
@@ -157,7 +157,7 @@ fn a_new_mode_ends_old_captures_and_keeps_the_pointer_in_place() {
 #[test]
 fn dropping_the_display_ends_its_captures() {
     let mut card = Testcard::new(MODE, 1, "").unwrap();
-    let mut capture = card.capture();
+    let mut capture = card.capture().unwrap();
     drop(card);
     assert!(matches!(capture.next(soon()), Err(CaptureError::DisplayGone(_))));
 }
@@ -175,7 +175,7 @@ fn impossible_modes_are_refused_and_leave_the_old_one() {
 #[test]
 fn frames_that_are_held_keep_their_pixels() {
     let mut card = Testcard::new(Mode::new(320, 180, 500), 1, "").unwrap();
-    let mut capture = card.capture();
+    let mut capture = card.capture().unwrap();
     let frames: Vec<Frame> = (0..12).map(|_| take(&mut capture)).collect();
     let numbers: Vec<u32> = frames.iter().map(|frame| strip_of(&frame.image).frame).collect();
     assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "{numbers:?}");
@@ -184,7 +184,7 @@ fn frames_that_are_held_keep_their_pixels() {
 #[test]
 fn a_reader_that_lets_go_of_frames_makes_the_card_use_two_buffers_at_most() {
     let mut card = Testcard::new(Mode::new(320, 180, 500), 1, "").unwrap();
-    let mut capture = card.capture();
+    let mut capture = card.capture().unwrap();
     let mut buffers: Vec<*const u8> = (0..20).map(|_| take(&mut capture).image.data.as_ptr()).collect();
     buffers.sort_unstable();
     buffers.dedup();
@@ -246,7 +246,7 @@ fn busy_step(step: u64) -> Vec<InputEvent> {
 #[test]
 fn the_strip_tells_which_events_came_and_where_the_pointer_is() {
     let mut card = Testcard::new(MODE, 1, "").unwrap();
-    let mut sink = card.input();
+    let mut sink = card.input().unwrap();
     let events = [
         key(b'Q', PressState::Down),
         InputEvent::MouseRelative(RelativeMotion { dx: -20, dy: 7 }),
@@ -257,7 +257,7 @@ fn the_strip_tells_which_events_came_and_where_the_pointer_is() {
         sink.handle(event);
         digest = digest.wrapping_add(event_digest(event));
     }
-    let strip = strip_of(&take(&mut card.capture()).image);
+    let strip = strip_of(&take(&mut card.capture().unwrap()).image);
     assert_eq!((strip.input_events, strip.input_digest), (3, digest));
     assert_eq!(strip.pointer, Some((300, 187)));
     assert!(strip.input_age.unwrap() < Duration::from_secs(5));
@@ -267,13 +267,13 @@ fn the_strip_tells_which_events_came_and_where_the_pointer_is() {
 fn input_of_one_card_never_shows_on_another() {
     let mut cards: Vec<Testcard> = (0..4).map(|session| Testcard::new(MODE, session, "").unwrap()).collect();
     for (number, card) in cards.iter_mut().enumerate() {
-        let mut sink = card.input();
+        let mut sink = card.input().unwrap();
         for _ in 0..=number {
             sink.handle(&key(b'Z', PressState::Down));
         }
     }
     for (number, card) in cards.iter_mut().enumerate() {
-        let strip = strip_of(&take(&mut card.capture()).image);
+        let strip = strip_of(&take(&mut card.capture().unwrap()).image);
         assert_eq!((usize::from(strip.session), usize::from(strip.input_events)), (number, number + 1));
     }
 }
@@ -281,7 +281,7 @@ fn input_of_one_card_never_shows_on_another() {
 #[test]
 fn a_pressed_button_rumbles_and_lights_its_own_pad_until_it_is_let_go() {
     let mut card = Testcard::new(MODE, 1, "").unwrap();
-    let mut sink = card.input();
+    let mut sink = card.input().unwrap();
     sink.handle(&arrival(2, Capabilities::RUMBLE | Capabilities::LED));
     feedback(&mut *sink);
     sink.handle(&held(2, Buttons::A));
@@ -304,7 +304,7 @@ fn a_pressed_button_rumbles_and_lights_its_own_pad_until_it_is_let_go() {
 #[test]
 fn triggers_rumble_and_motion_is_asked_for_where_the_pad_can() {
     let mut card = Testcard::new(MODE, 1, "").unwrap();
-    let mut sink = card.input();
+    let mut sink = card.input().unwrap();
     let pull = |number: u8| {
         InputEvent::Controller(ControllerState {
             right_trigger: 255,
@@ -336,7 +336,7 @@ fn triggers_rumble_and_motion_is_asked_for_where_the_pad_can() {
 #[test]
 fn release_all_stops_the_rumble_and_lets_go() {
     let mut card = Testcard::new(MODE, 1, "").unwrap();
-    let mut sink = card.input();
+    let mut sink = card.input().unwrap();
     sink.handle(&held(0, Buttons::B));
     sink.handle(&key(b'W', PressState::Down));
     feedback(&mut *sink);
@@ -356,7 +356,7 @@ fn release_all_stops_the_rumble_and_lets_go() {
 #[test]
 fn feedback_that_nobody_fetches_does_not_grow() {
     let mut card = Testcard::new(MODE, 1, "").unwrap();
-    let mut sink = card.input();
+    let mut sink = card.input().unwrap();
     for _ in 0..10_000 {
         sink.handle(&held(0, Buttons::B));
         sink.handle(&held(0, Buttons::EMPTY));
