@@ -227,7 +227,8 @@ impl Engine {
         if let Some(launch) = &session.launch {
             self.end_control(launch.id, Some(farewell(&reason)));
         }
-        session.tell(&ToWorker::Stop(reason));
+        let directory = session.spec.directory;
+        session.worker.stop(reason, move || process::clean_up(&id.to_string(), &directory));
         true
     }
 
