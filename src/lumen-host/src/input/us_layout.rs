@@ -1,0 +1,43 @@
+//! Which key of a US keyboard writes a character: for backends that take keys and no text.
+
+/// `KEY_LEFTSHIFT`.
+pub const LEFT_SHIFT: u16 = 42;
+
+/// Rows of the keyboard: code of the first key, what the keys write, and what they write with shift.
+const ROWS: [(u16, &str, &str); 5] = [
+    (2, "1234567890-=", "!@#$%^&*()_+"),
+    (16, "qwertyuiop[]", "QWERTYUIOP{}"),
+    (30, "asdfghjkl;'`", "ASDFGHJKL:\"~"),
+    (43, "\\zxcvbnm,./", "|ZXCVBNM<>?"),
+    (57, " ", " "),
+];
+
+/// The evdev code of the key that writes `character`, and whether with shift. `None` if a US keyboard has none.
+pub fn key_of(character: char) -> Option<(u16, bool)> {
+    match character {
+        '\n' | '\r' => return Some((28, false)),
+        '\t' => return Some((15, false)),
+        _ => {}
+    }
+    ROWS.iter().find_map(|(first, plain, shifted)| {
+        let place = |row: &str| row.chars().position(|other| other == character).and_then(|at| u16::try_from(at).ok());
+        let found = place(plain).map(|at| (at, false)).or_else(|| place(shifted).map(|at| (at, true)));
+        found.map(|(at, shift)| (first + at, shift))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_printable_ascii_character_has_a_key_of_its_own() {
+        let mut seen = std::collections::HashSet::new();
+        for character in ' '..='~' {
+            let key = key_of(character).unwrap_or_else(|| panic!("{character:?} has no key"));
+            assert!(seen.insert(key), "{character:?} shares {key:?}");
+        }
+        assert_eq!((key_of('a'), key_of('Z'), key_of('/')), (Some((30, false)), Some((44, true)), Some((53, false))));
+        assert_eq!(key_of('ß'), None);
+    }
+}
