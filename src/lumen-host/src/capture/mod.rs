@@ -1,5 +1,7 @@
 //! Capture: whatever yields pictures of one display. It never waits for the encoder.
 
+pub mod wayland;
+
 use std::time::Instant;
 
 use crate::frame::Frame;

@@ -4,6 +4,7 @@ use crate::config::DisplayKind;
 
 use super::DisplayError;
 use super::compositor::{Compositor, CompositorSpec};
+use super::wlroots;
 
 /// A backend as `lumen doctor` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,13 +17,18 @@ pub struct Candidate {
 
 /// All backends in the order in which `auto` takes them.
 pub fn candidates() -> Vec<Candidate> {
-    Vec::new()
+    vec![Candidate { kind: DisplayKind::Wlroots, found: wlroots::find() }]
 }
 
 /// Starts the compositor that `kind` names.
 ///
 /// # Errors
 /// If it is not there, or does not start.
-pub fn start(kind: DisplayKind, _spec: &CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError> {
-    Err(DisplayError::Unavailable { backend: kind.as_str(), reason: "this build does not have it".to_owned() })
+pub fn start(kind: DisplayKind, spec: &CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError> {
+    match kind {
+        DisplayKind::Wlroots => wlroots::start(spec),
+        _ => {
+            Err(DisplayError::Unavailable { backend: kind.as_str(), reason: "this build does not have it".to_owned() })
+        }
+    }
 }

@@ -8,6 +8,7 @@ pub mod compositor;
 pub mod desktop;
 pub mod process;
 pub mod testcard;
+pub mod wlroots;
 
 use crate::audio::AudioSource;
 use crate::capture::Capture;

@@ -2,6 +2,7 @@
 
 pub mod ei;
 mod us_layout;
+pub mod wayland;
 
 use lumen_core::gamestream::{control::HostMessage, input::InputEvent};
 

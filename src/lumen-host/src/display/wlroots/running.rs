@@ -1,0 +1,166 @@
+//! A further output of a sway that runs.
+
+use std::fs::{self, File};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::display::compositor::{CompositorSpec, PATIENCE};
+use crate::wayland::connect_to;
+
+use super::Place;
+use super::ipc::Ipc;
+
+/// How often a wait looks again.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// An output in somebody else's sway. Dropping it unplugs it.
+#[derive(Debug)]
+pub struct Guest {
+    ipc: PathBuf,
+    output: String,
+}
+
+/// The sway that runs, by `SWAYSOCK` and `WAYLAND_DISPLAY` of `environment` or of this process, or by its sockets in
+/// `XDG_RUNTIME_DIR`.
+///
+/// # Errors
+/// What is missing.
+pub fn find(environment: &[(String, String)]) -> Result<Place, String> {
+    let variable = |name: &str| {
+        let given = environment.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        given.or_else(|| std::env::var(name).ok()).filter(|value| !value.is_empty())
+    };
+    // The session's own directory, which `environment` names, is not the desktop's.
+    let directory = std::env::var_os("XDG_RUNTIME_DIR")
+        .map_or_else(|| format!("/run/user/{}", rustix::process::getuid().as_raw()).into(), PathBuf::from);
+    let sockets = |accept: fn(&str) -> bool| -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(&directory) else { return Vec::new() };
+        let mut found: Vec<PathBuf> = entries
+            .flatten()
+            .filter(|entry| entry.file_name().to_str().is_some_and(accept))
+            .map(|entry| entry.path())
+            .collect();
+        found.sort();
+        found
+    };
+    let candidates = variable("SWAYSOCK").map_or_else(
+        || sockets(|name| name.starts_with("sway-ipc.") && name.ends_with(".sock")),
+        |socket| vec![socket.into()],
+    );
+    let (ipc, owner) =
+        candidates.into_iter().find_map(|socket| owner(&socket).map(|pid| (socket, pid))).ok_or_else(|| {
+            format!("no sway runs here: neither SWAYSOCK nor a socket in {} leads to one", directory.display())
+        })?;
+    // The same process owns both sockets.
+    let beside = ipc.parent().unwrap_or(&directory);
+    let named = variable("WAYLAND_DISPLAY").map(|name| directory.join(name));
+    let near = (0..32).map(|number| beside.join(format!("wayland-{number}")));
+    let wayland = named
+        .into_iter()
+        .chain(near)
+        .chain(sockets(|name| name.starts_with("wayland-") && !name.ends_with(".lock")))
+        .find(|socket| self::owner(socket) == Some(owner))
+        .ok_or_else(|| format!("the sway behind {} has no Wayland socket beside it", ipc.display()))?;
+    Ok(Place { ipc, wayland, x11: x11_of(owner) })
+}
+
+impl Guest {
+    /// Adds an output with a workspace, which gets the attention, so that the next program appears there.
+    ///
+    /// # Errors
+    /// If sway does not do it.
+    pub fn arrive(place: &Place, spec: &CompositorSpec) -> Result<Self, String> {
+        let mut ipc = Ipc::open(&place.ipc)?;
+        let guest = {
+            // Two sessions that arrive at once would take each other's output for their own.
+            let _turn = turn(&place.ipc)?;
+            let before: Vec<String> = ipc.outputs()?.into_iter().map(|output| output.name).collect();
+            ipc.run("create_output")?;
+            let deadline = Instant::now() + PATIENCE;
+            let output = loop {
+                let new = ipc.outputs()?.into_iter().map(|output| output.name).find(|name| !before.contains(name));
+                match new {
+                    Some(name) => break name,
+                    None if Instant::now() >= deadline => return Err("sway made no output".to_owned()),
+                    None => std::thread::sleep(POLL_INTERVAL),
+                }
+            };
+            Self { ipc: place.ipc.clone(), output }
+        };
+        let output = &guest.output;
+        ipc.set_mode(output, spec.mode)?;
+        let workspace = workspace_name(&spec.identity);
+        ipc.run(&format!("focus output {output}"))?;
+        ipc.run(&format!("workspace \"{workspace}\""))?;
+        if ipc.output_of_workspace(&workspace)?.as_ref() != Some(output) {
+            ipc.run(&format!("move workspace to output {output}"))?;
+        }
+        Ok(guest)
+    }
+
+    /// Its name.
+    pub fn output(&self) -> &str {
+        &self.output
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let removed = Ipc::open(&self.ipc).and_then(|mut ipc| ipc.run(&format!("output {} unplug", self.output)));
+        if let Err(error) = removed {
+            tracing::warn!(output = self.output, %error, "the output stays behind");
+        }
+    }
+}
+
+/// Held by whoever adds an output to the sway behind `ipc`.
+fn turn(ipc: &Path) -> Result<File, String> {
+    let path = ipc.with_extension("lumen-lock");
+    let failed = |error: std::io::Error| format!("cannot lock {}: {error}", path.display());
+    let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
+    let deadline = Instant::now() + PATIENCE;
+    while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        if Instant::now() >= deadline {
+            return Err(failed(error.into()));
+        }
+        std::thread::sleep(POLL_INTERVAL);
+    }
+    Ok(file)
+}
+
+/// The process that listens at a socket.
+fn owner(socket: &Path) -> Option<i32> {
+    let stream: UnixStream = connect_to(socket).ok()?;
+    rustix::net::sockopt::socket_peercred(&stream).ok().map(|peer| peer.pid.as_raw_nonzero().get())
+}
+
+/// The X server that a sway has for its programs: they are told by its environment, as it is.
+fn x11_of(_owner: i32) -> Option<String> {
+    std::env::var("DISPLAY").ok().filter(|display| !display.is_empty())
+}
+
+/// The name of the workspace of a client and an application, without anything that sway's commands give a meaning.
+fn workspace_name(identity: &str) -> String {
+    let plain = |c: char| if c.is_alphanumeric() || matches!(c, ' ' | '-' | '_' | '.') { c } else { '_' };
+    format!("lumen {}", identity.chars().map(plain).collect::<String>().trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_workspaces_carry_no_commands() {
+        assert_eq!(workspace_name("Sofa-Küche 2"), "lumen Sofa-Küche 2");
+        assert_eq!(workspace_name("a\"; exec rm, $x"), "lumen a__ exec rm_ _x");
+    }
+
+    #[test]
+    fn without_a_sway_the_reason_is_named() {
+        let nowhere = vec![("SWAYSOCK".to_owned(), "/nonexistent/sway.sock".to_owned())];
+        assert!(find(&nowhere).unwrap_err().contains("SWAYSOCK"));
+    }
+}

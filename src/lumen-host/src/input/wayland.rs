@@ -1,0 +1,217 @@
+//! Input for one output of a Wayland compositor, through virtual devices that the compositor makes for us:
+//! `zwlr_virtual_pointer_v1` and `zwp_virtual_keyboard_v1`, after their public protocol descriptions. They reach that
+//! compositor and nothing else.
+//!
+//! The devices are made once and stay, so that programs know of them before the first key. There is no virtual touch
+//! or pen among these protocols: the first finger and the tip of a pen act as the pointer with its left button, and
+//! the first button of a pen as the right one. Gamepads never come here.
+//!
+//! Nothing here waits for the compositor. While it does not read, presses and motion are dropped; releases are
+//! remembered and sent once it does.
+
+mod keyboard;
+mod keymap;
+mod pointer;
+mod text;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use lumen_core::gamestream::control::HostMessage;
+use lumen_core::gamestream::input::InputEvent;
+use wayland_client::{Proxy, delegate_noop};
+use wayland_protocols_misc::zwp_virtual_keyboard_v1::client::zwp_virtual_keyboard_manager_v1::ZwpVirtualKeyboardManagerV1;
+use wayland_protocols_misc::zwp_virtual_keyboard_v1::client::zwp_virtual_keyboard_v1::ZwpVirtualKeyboardV1;
+use wayland_protocols_wlr::virtual_pointer::v1::client::zwlr_virtual_pointer_manager_v1::ZwlrVirtualPointerManagerV1;
+use wayland_protocols_wlr::virtual_pointer::v1::client::zwlr_virtual_pointer_v1::ZwlrVirtualPointerV1;
+
+use super::InputSink;
+use crate::frame::Mode;
+use crate::wayland::{Backlog, Desk, Link, LinkError, wayland_state};
+
+use self::keyboard::Keyboard;
+use self::pointer::Pointer;
+use self::text::TextKeyboard;
+
+pub use self::keymap::Layout;
+
+/// The virtual devices of an output. Clones are the same devices; they are removed with the last one.
+#[derive(Debug, Clone)]
+pub struct WaylandInput(Arc<Mutex<Devices>>);
+
+#[derive(Debug)]
+struct Devices {
+    link: Link<State>,
+    state: State,
+    pointer: Pointer,
+    keyboard: Keyboard,
+    text: TextKeyboard,
+    clock: Clock,
+    gone: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    desk: Desk,
+}
+
+/// Time stamps of events: milliseconds since the devices were made.
+#[derive(Debug, Clone, Copy)]
+struct Clock(Instant);
+
+/// Where a device's requests come from.
+impl Clock {
+    fn now(self) -> u32 {
+        // Wraps after 49 days, as the protocol's times do.
+        self.0.elapsed().as_millis() as u32
+    }
+}
+
+wayland_state!(State);
+delegate_noop!(State: ZwlrVirtualPointerManagerV1);
+delegate_noop!(State: ZwlrVirtualPointerV1);
+delegate_noop!(State: ZwpVirtualKeyboardManagerV1);
+delegate_noop!(State: ZwpVirtualKeyboardV1);
+
+impl WaylandInput {
+    /// Makes the devices in the compositor behind `socket`: at the seat named `seat`, for the output named `output`,
+    /// which shows `mode`.
+    ///
+    /// # Errors
+    /// If the compositor does not answer before `deadline`, or lacks one of the protocols.
+    pub fn open(
+        socket: &Path,
+        seat: &str,
+        output: &str,
+        mode: Mode,
+        layout: &Layout,
+        deadline: Instant,
+    ) -> Result<Self, LinkError> {
+        let mut state = State::default();
+        let mut link = Link::open(socket, &mut state, deadline)?;
+        let missing = |what: &str| LinkError::Missing(format!("the compositor does not offer {what}"));
+        let pointers = link
+            .bind::<ZwlrVirtualPointerManagerV1>(&mut state, 2)
+            .filter(|manager| manager.version() >= 2)
+            .ok_or_else(|| missing("zwlr_virtual_pointer_manager_v1 in version 2: it needs wlroots 0.12 or newer"))?;
+        let keyboards = link
+            .bind::<ZwpVirtualKeyboardManagerV1>(&mut state, 1)
+            .ok_or_else(|| missing("zwp_virtual_keyboard_manager_v1"))?;
+        let (seat, output) = (state.desk.seat(seat)?, state.desk.output(output)?);
+        let queue = link.handle();
+        let pointer = pointers.create_virtual_pointer_with_output(Some(&seat), Some(&output), &queue, ());
+        let system = |error: std::io::Error| LinkError::Missing(format!("a keyboard cannot be made: {error}"));
+        let keyboard = Keyboard::new(keyboards.create_virtual_keyboard(&seat, &queue, ()), layout).map_err(system)?;
+        let text = TextKeyboard::new(keyboards.create_virtual_keyboard(&seat, &queue, ())).map_err(system)?;
+        // With this answer the devices are there, and with them the seat's capabilities.
+        link.roundtrip(&mut state, deadline)?;
+        let clock = Clock(Instant::now());
+        let pointer = Pointer::new(pointer, mode);
+        Ok(Self(Arc::new(Mutex::new(Devices { link, state, pointer, keyboard, text, clock, gone: None }))))
+    }
+
+    /// The output shows another mode now.
+    pub fn set_mode(&self, mode: Mode) {
+        self.with(|devices| devices.pointer.set_mode(mode));
+    }
+
+    /// Moves the pointer to the middle of the output, which gives the seat's attention to what is there.
+    pub fn enter(&self) {
+        self.with(|devices| {
+            let now = devices.clock.now();
+            devices.pointer.enter(now);
+            devices.settle();
+        });
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Devices) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl InputSink for WaylandInput {
+    fn handle(&mut self, event: &InputEvent) {
+        self.with(|devices| devices.handle(event));
+    }
+
+    fn release_all(&mut self) {
+        self.with(Devices::release_all);
+    }
+
+    fn poll_feedback(&mut self) -> Option<HostMessage> {
+        // Nothing is ever felt here, but what the compositor says must be read, or it hangs up one day.
+        self.with(Devices::settle);
+        None
+    }
+}
+
+impl Devices {
+    fn handle(&mut self, event: &InputEvent) {
+        if self.settle() == Backlog::Full {
+            self.hold_back(event);
+            return;
+        }
+        let now = self.clock.now();
+        match event {
+            InputEvent::Key(key) => self.keyboard.key(now, key),
+            InputEvent::Text(text) => {
+                if let Err(error) = self.text.type_text(now, text) {
+                    tracing::warn!(%error, "text from the client cannot be typed");
+                }
+            }
+            InputEvent::MouseRelative(motion) => self.pointer.relative(now, *motion),
+            InputEvent::MouseAbsolute(position) => self.pointer.absolute(now, *position),
+            InputEvent::MouseButton(button) => self.pointer.button(now, *button),
+            InputEvent::Scroll(scroll) => self.pointer.scroll(now, *scroll),
+            InputEvent::Touch(touch) => self.pointer.touch(now, touch),
+            InputEvent::Pen(pen) => self.pointer.pen(now, pen),
+            InputEvent::HapticsEnable(_)
+            | InputEvent::Controller(_)
+            | InputEvent::ControllerArrival(_)
+            | InputEvent::ControllerTouch(_)
+            | InputEvent::ControllerMotion(_)
+            | InputEvent::ControllerBattery(_) => {}
+        }
+        self.settle();
+    }
+
+    /// The compositor does not read: only what ends something is passed on, for when it does again.
+    fn hold_back(&mut self, event: &InputEvent) {
+        use lumen_core::gamestream::input::{PointerEvent, PressState};
+        let now = self.clock.now();
+        match event {
+            InputEvent::Key(key) if key.state == PressState::Up => self.keyboard.key(now, key),
+            InputEvent::MouseButton(button) if button.state == PressState::Up => self.pointer.button(now, *button),
+            InputEvent::Touch(touch) if touch.event != PointerEvent::Move => self.pointer.end_touch(now, touch),
+            InputEvent::Pen(pen) if pen.event != PointerEvent::Move => self.pointer.end_pen(now),
+            _ => {}
+        }
+    }
+
+    fn release_all(&mut self) {
+        let now = self.clock.now();
+        self.keyboard.release_all(now);
+        self.pointer.release_all(now);
+        self.settle();
+    }
+
+    /// Sends what waits and reads what was said, without waiting for either.
+    fn settle(&mut self) -> Backlog {
+        if self.gone.is_some() {
+            return Backlog::Full;
+        }
+        let outcome = self.link.pump(&mut self.state, Instant::now(), None).and_then(|_| self.link.flush());
+        outcome.unwrap_or_else(|error| {
+            tracing::info!(%error, "the compositor takes no more input");
+            self.gone = Some(error.to_string());
+            Backlog::Full
+        })
+    }
+}
+
+impl Drop for Devices {
+    fn drop(&mut self) {
+        self.release_all();
+    }
+}

@@ -1,0 +1,10 @@
+//! The wlroots backend on a real sway, with real programs. Nothing here is timed; waits only bound a failure.
+//!
+//! sway 1.7 refuses root, so under root the whole test process becomes the user `nobody` first. The programs that are
+//! needed are installed by `scripts/test`; without one of them its tests fail.
+
+mod bed;
+mod faults;
+mod input;
+mod outputs;
+mod pictures;
