@@ -100,6 +100,8 @@ pub struct Desk {
 struct Named<P> {
     proxy: P,
     name: Option<String>,
+    /// Of outputs: where it lies among all.
+    position: (i32, i32),
 }
 
 /// A connection with its queue.
@@ -251,6 +253,25 @@ impl Desk {
         }
     }
 
+    /// The only output.
+    ///
+    /// # Errors
+    /// [`LinkError::Missing`] if there is none, or more than one.
+    pub fn only_output(&self) -> Result<WlOutput, LinkError> {
+        let mut all = self.outputs.values();
+        match (all.next(), all.next()) {
+            (Some(only), None) => Ok(only.proxy.clone()),
+            (None, _) => Err(LinkError::Missing("the compositor has no output".to_owned())),
+            _ => Err(LinkError::Missing("the compositor has several outputs".to_owned())),
+        }
+    }
+
+    /// Where the output whose name contains `part` lies among all, in the compositor's pixels.
+    pub fn position(&self, part: &str) -> Option<(i32, i32)> {
+        let named = |output: &&Named<WlOutput>| output.name.as_deref().is_some_and(|name| name.contains(part));
+        self.outputs.values().find(named).map(|output| output.position)
+    }
+
     /// Whether an output is still there.
     pub fn has(&self, output: &WlOutput) -> bool {
         self.outputs.values().any(|known| known.proxy == *output)
@@ -292,10 +313,10 @@ impl<S: State> Dispatch<WlRegistry, (), S> for Desk {
             wl_registry::Event::Global { name, interface, version } => {
                 if interface == WlOutput::interface().name {
                     let proxy = registry.bind(name, version.min(4), queue, name);
-                    desk.outputs.insert(name, Named { proxy, name: None });
+                    desk.outputs.insert(name, Named { proxy, name: None, position: (0, 0) });
                 } else if interface == WlSeat::interface().name {
                     let proxy = registry.bind(name, version.min(5), queue, name);
-                    desk.seats.insert(name, Named { proxy, name: None });
+                    desk.seats.insert(name, Named { proxy, name: None, position: (0, 0) });
                 }
                 desk.globals.insert(name, (interface, version));
             }
@@ -330,10 +351,11 @@ impl<S: State> Dispatch<WlCallback, Arc<AtomicBool>, S> for Desk {
 
 impl<S: State> Dispatch<WlOutput, u32, S> for Desk {
     fn event(state: &mut S, _: &WlOutput, event: wl_output::Event, global: &u32, _: &Connection, _: &QueueHandle<S>) {
-        if let wl_output::Event::Name { name } = event
-            && let Some(output) = state.as_mut().outputs.get_mut(global)
-        {
-            output.name = Some(name);
+        let Some(output) = state.as_mut().outputs.get_mut(global) else { return };
+        match event {
+            wl_output::Event::Name { name } => output.name = Some(name),
+            wl_output::Event::Geometry { x, y, .. } => output.position = (x, y),
+            _ => {}
         }
     }
 }

@@ -1,0 +1,256 @@
+//! KWin: one of its own without any screen, or a further output of a Plasma session that runs. Both give away their
+//! pictures through KWin's screencast protocol, and take input through its fake input protocol.
+//!
+//! KWin grants these protocols by looking at the calling program: one that has a file capability looks like nobody to
+//! it. So this process never has any; what needs one lives elsewhere. A KWin of our own is told not to ask.
+
+mod screencast;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::capture::Capture;
+use crate::capture::pipewire::{NodeStream, Wanted};
+use crate::config::Instance;
+use crate::frame::Mode;
+use crate::input::InputSink;
+use crate::input::kwin::FakeInput;
+use crate::mediaserver::Remote;
+
+use super::DisplayError;
+use super::compositor::{Compositor, CompositorSpec, PATIENCE};
+use super::process::{Process, find_program};
+use screencast::{Screencast, Source};
+
+const NAME: &str = "kwin";
+
+/// The oldest major and minor version whose headless sessions show pictures to others and that can add outputs to them.
+const OLDEST: (u32, u32) = (6, 7);
+
+/// Name of the Wayland socket in the session's directory.
+const SOCKET: &str = "wayland-lumen";
+
+/// How long KWin may take to come up.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often its socket is looked for meanwhile.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Name and version of the KWin that is installed.
+///
+/// # Errors
+/// What is missing, and what would mend it.
+pub fn find() -> Result<String, String> {
+    if find_program("kwin_wayland").is_none() {
+        return Err("kwin_wayland is not installed: install the package kwin-wayland".to_owned());
+    }
+    let output = Command::new("kwin_wayland").arg("--version").env("QT_QPA_PLATFORM", "offscreen").output();
+    let output = output.map_err(|error| {
+        format!(
+            "kwin_wayland cannot be run: {error}; its file capability needs CAP_SYS_NICE among those that this \
+             service may have (CapabilityBoundingSet)"
+        )
+    })?;
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let (oldest, since) = OLDEST;
+    match version(&text) {
+        Some(found) if found < OLDEST => {
+            Err(format!("{text} is too old: {oldest}.{since} or newer is needed for displays without a screen"))
+        }
+        Some(_) if !has_render_node() => {
+            Err(format!("{text} lets its pictures be captured only with a GPU (a /dev/dri/renderD node, or vgem)"))
+        }
+        Some(_) => Ok(text),
+        None => Err(format!("kwin_wayland does not tell its version: '{text}'")),
+    }
+}
+
+/// Major and minor number of `kwin 6.7.4`.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.split_whitespace().last()?.split('.').map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??))
+}
+
+fn has_render_node() -> bool {
+    std::fs::read_dir("/dev/dri")
+        .is_ok_and(|nodes| nodes.flatten().any(|node| node.file_name().as_encoded_bytes().starts_with(b"renderD")))
+}
+
+/// Starts a KWin, or adds an output to the one that runs.
+///
+/// # Errors
+/// If it is not there, does not come up, or refuses.
+pub fn start(spec: &CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError> {
+    let remote = Remote::of_environment(&spec.environment)
+        .ok_or_else(|| failed("there is no PipeWire to take its pictures from".to_owned()))?;
+    let (process, socket, name) = match spec.instance {
+        Instance::Own => {
+            let version = find().map_err(|reason| DisplayError::Unavailable { backend: NAME, reason })?;
+            tracing::info!(session = spec.session, version, "starts a compositor");
+            let mut process = spawn(spec)?;
+            let socket = spec.directory.join(SOCKET);
+            wait_for(&socket, &mut process)?;
+            (Some(process), socket, SOCKET.to_owned())
+        }
+        Instance::Running => {
+            let socket = running_socket().ok_or_else(|| DisplayError::Unavailable {
+                backend: NAME,
+                reason: "no Plasma session runs for this user: log in, or let the session have its own".to_owned(),
+            })?;
+            let name = socket.display().to_string();
+            (None, socket, name)
+        }
+    };
+    let mut kwin = Kwin {
+        screen: None,
+        process,
+        socket,
+        display: name,
+        remote,
+        instance: spec.instance,
+        identity: spec.identity.clone(),
+        mode: spec.mode,
+    };
+    kwin.screen = Some(kwin.open_screen(spec.mode)?);
+    Ok(Box::new(kwin))
+}
+
+fn spawn(spec: &CompositorSpec) -> Result<Process, DisplayError> {
+    let mut command = Command::new("kwin_wayland");
+    command
+        .args(["--virtual", "--no-lockscreen", "--no-global-shortcuts", "--socket", SOCKET])
+        .args(["--width", &spec.mode.width.to_string(), "--height", &spec.mode.height.to_string()])
+        .env("XDG_RUNTIME_DIR", &spec.directory)
+        .env("XDG_SESSION_TYPE", "wayland")
+        // Nobody but the session can reach its socket.
+        .env("KWIN_WAYLAND_NO_PERMISSION_CHECKS", "1")
+        .env_remove("DISPLAY")
+        .env_remove("WAYLAND_DISPLAY")
+        .envs(spec.environment.iter().map(|(name, value)| (name, value)));
+    Process::spawn(command, &spec.session).map_err(|error| failed(format!("it cannot be started: {error}")))
+}
+
+fn wait_for(socket: &Path, process: &mut Process) -> Result<(), DisplayError> {
+    let deadline = Instant::now() + START_PATIENCE;
+    while !socket.exists() {
+        if let Some(status) = process.poll() {
+            return Err(failed(format!("it ended at once ({status}); its messages in the log say why")));
+        }
+        if Instant::now() >= deadline {
+            return Err(failed(format!("it made no socket within {} s", START_PATIENCE.as_secs())));
+        }
+        std::thread::sleep(POLL_INTERVAL);
+    }
+    Ok(())
+}
+
+/// The socket of the desktop that this process runs on.
+fn running_socket() -> Option<PathBuf> {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from)?;
+    let name = std::env::var_os("WAYLAND_DISPLAY").unwrap_or_else(|| "wayland-0".into());
+    Some(runtime.join(name)).filter(|socket| socket.exists())
+}
+
+/// See the module.
+struct Kwin {
+    // Fields are dropped in order: the pictures, the output, the compositor.
+    screen: Option<Screen>,
+    process: Option<Process>,
+    socket: PathBuf,
+    display: String,
+    remote: Remote,
+    instance: Instance,
+    identity: String,
+    mode: Mode,
+}
+
+struct Screen {
+    node: NodeStream,
+    cast: Screencast,
+}
+
+impl Kwin {
+    fn open_screen(&self, mode: Mode) -> Result<Screen, DisplayError> {
+        let source = match self.instance {
+            Instance::Own => Source::Only,
+            Instance::Running => {
+                Source::Virtual { name: self.identity.clone(), width: mode.width, height: mode.height }
+            }
+        };
+        let deadline = Instant::now() + PATIENCE;
+        let cast = Screencast::start(&self.socket, &source, deadline).map_err(|error| failed(error.to_string()))?;
+        let node = NodeStream::start(self.remote.clone(), cast.node(), Wanted::Anything(mode))
+            .map_err(|error| failed(error.to_string()))?;
+        Ok(Screen { node, cast })
+    }
+}
+
+impl Compositor for Kwin {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    fn environment(&self) -> Vec<(String, String)> {
+        vec![
+            ("WAYLAND_DISPLAY".to_owned(), self.display.clone()),
+            ("XDG_SESSION_TYPE".to_owned(), "wayland".to_owned()),
+            ("XDG_CURRENT_DESKTOP".to_owned(), "KDE".to_owned()),
+        ]
+    }
+
+    fn set_mode(&mut self, mode: Mode) -> Result<(), DisplayError> {
+        if mode == self.mode {
+            return Ok(());
+        }
+        if self.instance == Instance::Own {
+            let reason = "a KWin without a screen keeps its size; quit the session and start it anew".to_owned();
+            return Err(DisplayError::Mode { backend: NAME, width: mode.width, height: mode.height, reason });
+        }
+        // The new output comes before the old one goes, so that its windows have somewhere to move to.
+        self.screen = Some(self.open_screen(mode)?);
+        self.mode = mode;
+        Ok(())
+    }
+
+    fn capture(&mut self) -> Result<Box<dyn Capture>, DisplayError> {
+        let screen = self.screen.as_ref().ok_or_else(|| failed("it has no output".to_owned()))?;
+        Ok(Box::new(screen.node.capture()))
+    }
+
+    fn input(&mut self) -> Result<Box<dyn InputSink>, DisplayError> {
+        let screen = self.screen.as_ref().ok_or_else(|| failed("it has no output".to_owned()))?;
+        let input = FakeInput::open(&self.socket, screen.cast.position(), self.mode, Instant::now() + PATIENCE)
+            .map_err(|error| failed(error.to_string()))?;
+        Ok(Box::new(input))
+    }
+
+    fn gone(&mut self) -> Option<String> {
+        if let Some(status) = self.process.as_mut().and_then(Process::poll) {
+            return Some(format!("kwin ended: {status}"));
+        }
+        let screen = self.screen.as_mut()?;
+        screen.cast.ended().or_else(|| screen.node.ended())
+    }
+}
+
+fn failed(reason: String) -> DisplayError {
+    DisplayError::Failed { backend: NAME, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_by_major_and_minor() {
+        assert_eq!(version("kwin 6.7.4"), Some((6, 7)));
+        assert_eq!(version("kwin 5.27.5"), Some((5, 27)));
+        assert_eq!(version("kwin"), None);
+        assert!(version("kwin 6.3.6") < Some(OLDEST));
+    }
+}
