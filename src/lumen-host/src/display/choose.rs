@@ -16,13 +16,22 @@ pub struct Candidate {
 
 /// All backends in the order in which `auto` takes them.
 pub fn candidates() -> Vec<Candidate> {
-    Vec::new()
+    vec![
+        #[cfg(feature = "pipewire")]
+        Candidate { kind: DisplayKind::Mutter, found: super::mutter::find() },
+    ]
 }
 
 /// Starts the compositor that `kind` names.
 ///
 /// # Errors
 /// If it is not there, or does not start.
-pub fn start(kind: DisplayKind, _spec: &CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError> {
-    Err(DisplayError::Unavailable { backend: kind.as_str(), reason: "this build does not have it".to_owned() })
+pub fn start(kind: DisplayKind, spec: &CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError> {
+    match kind {
+        #[cfg(feature = "pipewire")]
+        DisplayKind::Mutter => super::mutter::start(spec),
+        _ => {
+            Err(DisplayError::Unavailable { backend: kind.as_str(), reason: "this build does not have it".to_owned() })
+        }
+    }
 }

@@ -6,6 +6,8 @@
 mod choose;
 pub mod compositor;
 pub mod desktop;
+#[cfg(feature = "pipewire")]
+pub mod mutter;
 pub mod process;
 pub mod testcard;
 

@@ -1,5 +1,8 @@
 //! Input: what a client does, delivered to the display of its session and to no other.
 
+#[cfg(feature = "pipewire")]
+pub mod mutter;
+
 use lumen_core::gamestream::{control::HostMessage, input::InputEvent};
 
 /// Takes the input of one session.
