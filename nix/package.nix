@@ -11,6 +11,7 @@
   writableTmpDirAsHomeHook,
   ffmpeg-headless,
   openssl,
+  pipewire,
 }:
 
 rustPlatform.buildRustPackage {
@@ -45,13 +46,17 @@ rustPlatform.buildRustPackage {
     cmake # libopus, bundled by opusic-sys
     installShellFiles
     pkg-config
+    rustPlatform.bindgenHook # the bindings of libpipewire are made from its headers
   ]
   ++ lib.optionals stdenv.hostPlatform.isx86 [
     nasm # OpenH264, bundled by openh264-sys2; without it the encoder has no SIMD
   ];
   dontUseCmakeConfigure = true;
 
-  buildInputs = [ openssl ];
+  buildInputs = [
+    openssl
+    pipewire
+  ];
 
   nativeCheckInputs = [ writableTmpDirAsHomeHook ];
 

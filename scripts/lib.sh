@@ -54,7 +54,7 @@ need_cargo_tool() {
   cargo install --quiet --locked "$2"
 }
 
-build_packages=(build-essential python3 pkg-config libssl-dev nasm cmake ca-certificates)
+build_packages=(build-essential python3 pkg-config libssl-dev libpipewire-0.3-dev libclang-dev nasm cmake ca-certificates)
 # The encoders and decoders of FFmpeg are found at run time; without them the host encodes H.264 with its own.
 ffmpeg_packages=(libavcodec59 libavutil57)
 if ! apt-cache show libavcodec59 >/dev/null 2>&1; then

@@ -4,6 +4,7 @@
 //! that the host cannot do its job; a warning, that it does it less well.
 
 mod checks;
+mod displays;
 mod network;
 mod system;
 
@@ -111,6 +112,7 @@ pub fn examine(sources: &Sources, encoders: &anyhow::Result<Vec<EncoderInfo>>) -
     findings.push(network::addresses());
     findings.push(network::discovery(&config));
     findings.extend(checks::encoders(encoders));
+    findings.extend(displays::findings());
     findings.push(network::segmentation());
     findings.push(network::buffers());
     findings.push(system::realtime(&config));

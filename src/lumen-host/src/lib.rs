@@ -17,6 +17,7 @@ pub mod frame;
 pub mod gamestream;
 pub mod input;
 pub mod link;
+pub mod mediaserver;
 pub mod net;
 pub mod notify;
 pub mod session;

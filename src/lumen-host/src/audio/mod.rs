@@ -1,6 +1,8 @@
 //! Audio: a session's sound as interleaved float samples at 48 kHz, and its Opus encoder.
 
 pub mod opus;
+#[cfg(feature = "pipewire")]
+pub mod sink;
 pub mod tone;
 
 use std::time::Instant;

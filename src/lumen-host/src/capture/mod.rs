@@ -1,6 +1,9 @@
 //! Capture: whatever yields pictures of one display. It never waits for the encoder.
 
 pub mod wayland;
+pub mod mailbox;
+#[cfg(feature = "pipewire")]
+pub mod pipewire;
 
 use std::time::Instant;
 

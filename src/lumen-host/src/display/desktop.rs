@@ -7,11 +7,14 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::audio::AudioSource;
+#[cfg(feature = "pipewire")]
+use crate::audio::sink::SessionSound;
 use crate::capture::Capture;
 use crate::config::OnExit;
 use crate::frame::Mode;
 use crate::input::InputSink;
 use crate::link::{AppSpec, SessionSpec};
+use crate::mediaserver::MediaServer;
 
 use super::compositor::{Compositor, CompositorSpec};
 use super::process::Process;
@@ -25,6 +28,9 @@ pub struct Desktop {
     // Fields are dropped in order: the application before what it is shown on.
     application: Option<Process>,
     compositor: Box<dyn Compositor>,
+    #[cfg(feature = "pipewire")]
+    sound: Option<SessionSound>,
+    _mediaserver: Option<MediaServer>,
     session: String,
     app: AppSpec,
     environment: Vec<(String, String)>,
@@ -43,7 +49,14 @@ impl Desktop {
                 reason: format!("cannot make {}: {error}", spec.directory.display()),
             }
         })?;
-        let environment = vec![("XDG_RUNTIME_DIR".to_owned(), spec.directory.display().to_string())];
+        let mut environment = vec![("XDG_RUNTIME_DIR".to_owned(), spec.directory.display().to_string())];
+        // Before the compositor, which looks for it when it starts.
+        let mediaserver = MediaServer::open(&session, &spec.directory)
+            .inspect_err(
+                |error| tracing::warn!(%error, "the session has no sound, and compositors that need PipeWire fail"),
+            )
+            .ok();
+        environment.extend(mediaserver.iter().flat_map(MediaServer::environment));
         let compositor = choose::start(
             spec.app.display,
             &CompositorSpec {
@@ -56,8 +69,25 @@ impl Desktop {
                 environment: environment.clone(),
             },
         )?;
-        let environment = environment.into_iter().chain(compositor.environment()).collect();
-        let mut desktop = Self { application: None, compositor, session, app: spec.app.clone(), environment };
+        environment.extend(compositor.environment());
+        #[cfg(feature = "pipewire")]
+        let sound = mediaserver.as_ref().and_then(|server| {
+            SessionSound::open(&session, server.remote(), 2)
+                .inspect_err(|error| tracing::warn!(%error, "the session has no sound"))
+                .ok()
+        });
+        #[cfg(feature = "pipewire")]
+        environment.extend(sound.iter().flat_map(SessionSound::environment));
+        let mut desktop = Self {
+            application: None,
+            compositor,
+            #[cfg(feature = "pipewire")]
+            sound,
+            _mediaserver: mediaserver,
+            session,
+            app: spec.app.clone(),
+            environment,
+        };
         for step in &desktop.app.before {
             desktop.run_step(step)?;
         }
@@ -120,6 +150,12 @@ impl VirtualDisplay for Desktop {
     }
 
     fn audio(&mut self, channels: u8) -> Box<dyn AudioSource> {
+        #[cfg(feature = "pipewire")]
+        match self.sound.as_mut().map(|sound| sound.source(channels)) {
+            Some(Ok(source)) => return source,
+            Some(Err(error)) => tracing::warn!(%error, "the session has no sound"),
+            None => {}
+        }
         Box::new(crate::audio::Silence::new(channels))
     }
 

@@ -6,6 +6,12 @@
 mod choose;
 pub mod compositor;
 pub mod desktop;
+#[cfg(feature = "pipewire")]
+pub mod gamescope;
+#[cfg(feature = "pipewire")]
+pub mod kwin;
+#[cfg(feature = "pipewire")]
+pub mod mutter;
 pub mod process;
 pub mod testcard;
 pub mod wlroots;

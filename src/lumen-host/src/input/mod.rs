@@ -1,8 +1,11 @@
 //! Input: what a client does, delivered to the display of its session and to no other.
 
 pub mod ei;
+pub mod kwin;
 mod us_layout;
 pub mod wayland;
+#[cfg(feature = "pipewire")]
+pub mod mutter;
 
 use lumen_core::gamestream::{control::HostMessage, input::InputEvent};
 

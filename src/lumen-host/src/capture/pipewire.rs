@@ -1,0 +1,101 @@
+//! Pictures from a node of PipeWire: how Mutter, KWin, gamescope and the portal give away what they show. Buffers in
+//! shared memory are copied once into pictures of ours. The stream has a thread of its own and never waits for
+//! whoever looks at the pictures; a stream that lives longer than one [`Capture`](super::Capture) serves many.
+//!
+//! Formats with a modifier (dmabuf) are not offered: there is no importer for them. One would add its formats in
+//! `params` and its kind of buffer in `buffer`.
+
+mod buffer;
+mod find;
+mod meta;
+mod params;
+mod picture;
+mod thread;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::frame::Mode;
+use crate::mediaserver::Remote;
+
+pub use find::find_node;
+
+use super::CaptureError;
+use super::mailbox::{Mailbox, MailboxCapture, Size};
+
+/// What a consumer asks of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// This size and rate exactly; where the consumer decides (virtual monitors), this makes the mode.
+    Exactly(Mode),
+    /// Any size, and up to the rate of this mode.
+    Anything(Mode),
+}
+
+impl Wanted {
+    fn size(self) -> Option<Size> {
+        match self {
+            Self::Exactly(mode) => Some(Size { width: mode.width, height: mode.height }),
+            Self::Anything(_) => None,
+        }
+    }
+}
+
+/// A running consumer of one node. Dropping it ends the stream and all captures of it.
+#[derive(Debug)]
+pub struct NodeStream {
+    mailbox: Arc<Mailbox>,
+    orders: thread::Orders,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl NodeStream {
+    /// Begins to take pictures of node `node` of `remote`. The first picture comes later: see
+    /// [`NodeStream::wait`].
+    ///
+    /// # Errors
+    /// If no thread can be started. All other failures end the stream.
+    pub fn start(remote: Remote, node: u32, wanted: Wanted) -> Result<Self, CaptureError> {
+        let mailbox = Arc::new(Mailbox::default());
+        mailbox.restart(wanted.size());
+        let (orders, thread) = thread::start(remote, node, wanted, Arc::clone(&mailbox))
+            .map_err(|error| CaptureError::DisplayGone(format!("its capture cannot start: {error}")))?;
+        Ok(Self { mailbox, orders, thread: Some(thread) })
+    }
+
+    /// Waits for a picture.
+    ///
+    /// # Errors
+    /// If the stream ended, or none came within `patience`.
+    pub fn wait(&self, patience: Duration) -> Result<(), String> {
+        self.mailbox.wait(Instant::now() + patience)
+    }
+
+    /// Asks for something else from now on. Captures end; pictures of another size than the wanted one are not taken
+    /// any more.
+    pub fn renegotiate(&self, wanted: Wanted) {
+        self.mailbox.restart(wanted.size());
+        self.orders.renegotiate(wanted);
+    }
+
+    /// A capture of what the node shows.
+    pub fn capture(&self) -> MailboxCapture {
+        MailboxCapture::new(Arc::clone(&self.mailbox))
+    }
+
+    /// Why no picture comes any more, if so.
+    pub fn ended(&self) -> Option<String> {
+        self.mailbox.ended()
+    }
+}
+
+impl Drop for NodeStream {
+    fn drop(&mut self) {
+        self.orders.stop();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        self.mailbox.end("its capture was closed");
+    }
+}

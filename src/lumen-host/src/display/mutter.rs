@@ -1,0 +1,276 @@
+//! Mutter, the compositor of GNOME: one of its own without any screen, or the one that runs already. Either way the
+//! session gets a virtual monitor through Mutter's ScreenCast interface, whose mode is the one that the consumer of
+//! its pictures asks for, and input through the RemoteDesktop session that the monitor is linked with.
+
+mod bus;
+mod recording;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::capture::Capture;
+use crate::capture::pipewire::{NodeStream, Wanted};
+use crate::config::Instance;
+use crate::frame::Mode;
+use crate::input::InputSink;
+use crate::input::mutter::MutterInput;
+use crate::mediaserver::Remote;
+
+use super::DisplayError;
+use super::compositor::{Compositor, CompositorSpec, PATIENCE};
+use super::process::{Process, find_program};
+use bus::Bus;
+use recording::Recording;
+
+const NAME: &str = "mutter";
+
+/// The oldest version whose virtual monitors take the consumer's mode. Input by way of libei came later (45), and is
+/// not needed.
+const OLDEST: u32 = 43;
+
+/// Name of the Wayland socket in the session's directory.
+const SOCKET: &str = "wayland-lumen";
+
+/// How long a virtual monitor may take to change its size before it is made anew.
+const RESIZE_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Name and version of the Mutter that is installed, or what is missing.
+///
+/// # Errors
+/// What is missing, and what would mend it.
+pub fn find() -> Result<String, String> {
+    if find_program("mutter").is_none() {
+        return Err("mutter is not installed: install the package mutter".to_owned());
+    }
+    if find_program("dbus-daemon").is_none() {
+        return Err("mutter needs a message bus: install the package dbus".to_owned());
+    }
+    let output = Command::new("mutter").arg("--version").output().map_err(|error| format!("mutter: {error}"))?;
+    let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    match major(&version) {
+        Some(major) if major >= OLDEST => Ok(version),
+        Some(_) => Err(format!("{version} is too old: {OLDEST} or newer is needed")),
+        None => Err(format!("mutter does not tell its version: '{version}'")),
+    }
+}
+
+/// The number before the first dot of `mutter 43.8`.
+fn major(version: &str) -> Option<u32> {
+    version.split_whitespace().last()?.split('.').next()?.parse().ok()
+}
+
+/// Starts a Mutter, or finds the one that runs, and gives it a monitor for the session.
+///
+/// # Errors
+/// If it is not there, does not come up, or refuses the monitor.
+pub fn start(spec: &CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError> {
+    Ok(Box::new(Mutter::start(spec)?))
+}
+
+/// See the module.
+struct Mutter {
+    // Fields are dropped in order: the recording while there still is somebody to tell.
+    screen: Option<Screen>,
+    bus: Bus,
+    own: Option<Own>,
+    remote: Remote,
+    mode: Mode,
+    environment: Vec<(String, String)>,
+}
+
+/// The virtual monitor.
+struct Screen {
+    node: NodeStream,
+    recording: Recording,
+}
+
+/// The processes of a Mutter of its own.
+struct Own {
+    mutter: Process,
+    daemon: Process,
+}
+
+impl Mutter {
+    fn start(spec: &CompositorSpec) -> Result<Self, DisplayError> {
+        let remote = Remote::of_environment(&spec.environment)
+            .ok_or_else(|| failed("there is no PipeWire to take its pictures from".to_owned()))?;
+        let (own, bus, environment) = match spec.instance {
+            Instance::Own => Self::start_own(spec)?,
+            Instance::Running => Self::find_running(spec)?,
+        };
+        let mut mutter = Self { screen: None, bus, own, remote, mode: spec.mode, environment };
+        mutter.wait_until_up()?;
+        mutter.screen = Some(mutter.open_screen(spec.mode)?);
+        Ok(mutter)
+    }
+
+    fn start_own(spec: &CompositorSpec) -> Result<(Option<Own>, Bus, Vec<(String, String)>), DisplayError> {
+        let version = find().map_err(|reason| DisplayError::Unavailable { backend: NAME, reason })?;
+        tracing::info!(session = spec.session, version, "starts a compositor");
+        let socket = spec.directory.join("bus");
+        let address = format!("unix:path={}", socket.display());
+        let mut environment = vec![
+            ("DBUS_SESSION_BUS_ADDRESS".to_owned(), address.clone()),
+            ("XDG_SESSION_TYPE".to_owned(), "wayland".to_owned()),
+        ];
+        if !has_render_node() {
+            environment.push(("LIBGL_ALWAYS_SOFTWARE".to_owned(), "1".to_owned()));
+        }
+        let spawn = |program: &str, arguments: &[&str]| {
+            let mut command = Command::new(program);
+            command
+                .args(arguments)
+                .env("XDG_RUNTIME_DIR", &spec.directory)
+                .envs(spec.environment.iter().map(|(name, value)| (name, value)))
+                .envs(environment.iter().map(|(name, value)| (name, value)))
+                .env_remove("DISPLAY")
+                .env_remove("WAYLAND_DISPLAY");
+            Process::spawn(command, &spec.session)
+                .map_err(|error| failed(format!("{program} cannot be started: {error}")))
+        };
+        let mut daemon =
+            spawn("dbus-daemon", &["--session", "--nofork", "--nopidfile", &format!("--address={address}")])?;
+        let bus = Bus::connect_to_new(&address, &socket, || daemon.poll().map(|status| status.to_string()))
+            .map_err(failed)?;
+        let mutter = spawn("mutter", &["--headless", "--wayland", "--no-x11", "--wayland-display", SOCKET])?;
+        environment.push(("WAYLAND_DISPLAY".to_owned(), SOCKET.to_owned()));
+        Ok((Some(Own { mutter, daemon }), bus, environment))
+    }
+
+    fn find_running(spec: &CompositorSpec) -> Result<(Option<Own>, Bus, Vec<(String, String)>), DisplayError> {
+        let missing = |reason: &str| DisplayError::Unavailable { backend: NAME, reason: reason.to_owned() };
+        let variable = |name: &str| {
+            let given = spec.environment.iter().rev().find(|(given, _)| given == name).map(|(_, value)| value.clone());
+            given.or_else(|| std::env::var(name).ok()).filter(|value| !value.is_empty())
+        };
+        let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).unwrap_or_default();
+        let address = variable("DBUS_SESSION_BUS_ADDRESS")
+            .unwrap_or_else(|| format!("unix:path={}", runtime.join("bus").display()));
+        let bus = Bus::connect(&address).map_err(|reason| {
+            missing(&format!("no desktop runs for this user ({reason}); log in, or let the session have its own"))
+        })?;
+        // Programs of the session have another runtime directory: they need the whole path.
+        let display =
+            variable("WAYLAND_DISPLAY").map_or_else(|| first_wayland_socket(&runtime), |name| Some(runtime.join(name)));
+        let display = display.ok_or_else(|| missing("the desktop that runs has no Wayland socket"))?;
+        let environment = vec![
+            ("DBUS_SESSION_BUS_ADDRESS".to_owned(), address),
+            ("WAYLAND_DISPLAY".to_owned(), display.display().to_string()),
+            ("XDG_SESSION_TYPE".to_owned(), "wayland".to_owned()),
+        ];
+        Ok((None, bus, environment))
+    }
+
+    fn wait_until_up(&mut self) -> Result<(), DisplayError> {
+        let own = &mut self.own;
+        let ended = || own.as_mut().and_then(|own| own.mutter.poll()).map(|status| status.to_string());
+        recording::wait_for_interfaces(&self.bus, ended).map_err(failed)
+    }
+
+    fn open_screen(&self, mode: Mode) -> Result<Screen, DisplayError> {
+        let recording = Recording::start(&self.bus).map_err(failed)?;
+        let node = NodeStream::start(self.remote.clone(), recording.node(), Wanted::Exactly(mode))
+            .map_err(|error| failed(error.to_string()))?;
+        node.wait(PATIENCE).map_err(|reason| refused(mode, reason))?;
+        // The first keys after a keyboard appears are lost, so it appears before anybody types.
+        recording.wake_keyboard().map_err(failed)?;
+        Ok(Screen { node, recording })
+    }
+
+    fn screen(&self) -> Result<&Screen, DisplayError> {
+        self.screen.as_ref().ok_or_else(|| failed("it has no monitor".to_owned()))
+    }
+}
+
+impl Compositor for Mutter {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    fn environment(&self) -> Vec<(String, String)> {
+        self.environment.clone()
+    }
+
+    fn set_mode(&mut self, mode: Mode) -> Result<(), DisplayError> {
+        let screen = self.screen()?;
+        screen.node.renegotiate(Wanted::Exactly(mode));
+        if let Err(reason) = screen.node.wait(RESIZE_PATIENCE) {
+            tracing::info!(reason, "the monitor does not change its size: it is made anew");
+            // The old one goes first: programs then move to the only monitor there is.
+            self.screen = None;
+            let opened = self.open_screen(mode);
+            if opened.is_err() {
+                self.screen = Some(self.open_screen(self.mode)?);
+            }
+            self.screen = Some(opened?);
+        }
+        self.mode = mode;
+        Ok(())
+    }
+
+    fn capture(&mut self) -> Result<Box<dyn Capture>, DisplayError> {
+        Ok(Box::new(self.screen()?.node.capture()))
+    }
+
+    fn input(&mut self) -> Result<Box<dyn InputSink>, DisplayError> {
+        let recording = &self.screen()?.recording;
+        Ok(Box::new(MutterInput::new(recording.remote_desktop(), recording.stream(), self.mode)))
+    }
+
+    fn gone(&mut self) -> Option<String> {
+        if let Some(own) = &mut self.own {
+            if let Some(status) = own.mutter.poll() {
+                return Some(format!("mutter ended: {status}"));
+            }
+            if let Some(status) = own.daemon.poll() {
+                return Some(format!("its message bus ended: {status}"));
+            }
+        }
+        self.screen.as_ref()?.node.ended()
+    }
+}
+
+/// The first Wayland socket of a runtime directory.
+fn first_wayland_socket(runtime: &Path) -> Option<PathBuf> {
+    let mut sockets: Vec<PathBuf> = std::fs::read_dir(runtime)
+        .ok()?
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_none())
+        .filter(|path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"wayland-")))
+        .collect();
+    sockets.sort();
+    sockets.into_iter().next()
+}
+
+/// Whether the machine has a node that OpenGL can draw with. Without one Mesa must be told to draw in software.
+fn has_render_node() -> bool {
+    std::fs::read_dir("/dev/dri")
+        .is_ok_and(|nodes| nodes.flatten().any(|node| node.file_name().as_encoded_bytes().starts_with(b"renderD")))
+}
+
+fn failed(reason: String) -> DisplayError {
+    DisplayError::Failed { backend: NAME, reason }
+}
+
+fn refused(mode: Mode, reason: String) -> DisplayError {
+    DisplayError::Mode { backend: NAME, width: mode.width, height: mode.height, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_the_number_before_the_first_dot() {
+        assert_eq!(major("mutter 43.8"), Some(43));
+        assert_eq!(major("mutter 49.alpha"), Some(49));
+        assert_eq!(major("mutter"), None);
+        assert_eq!(major(""), None);
+    }
+}
