@@ -16,7 +16,7 @@ use crate::gamestream::media_sockets::{self, MediaSockets};
 use crate::gamestream::pairing_server::PairingServer;
 use crate::gamestream::rtsp_server::{self, Offer};
 use crate::gamestream::{control_server, listen, mdns};
-use crate::link::{AppSpec, FromWorker, Link};
+use crate::link::{FromWorker, Link};
 use crate::net::sockets::{Dscp, Sharing, bind_udp};
 use crate::store::Store;
 
@@ -42,6 +42,7 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let ports = Ports::from_base(config.port.get())?;
     let store = Arc::new(Store::open(&config)?);
     let apps = Arc::new(AppCatalogue::new(&config, &store)?);
+    let offered = apps.entries().len();
     let encoder = EncoderPreference { encoder: config.encoder.only, x264_preset: config.encoder.x264_preset };
     let probe = tokio::task::spawn_blocking(move || super::worker::probe_encoders(encoder)).await??;
     let offer = offer(&config, &probe);
@@ -64,7 +65,7 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
             audio_complexity: config.audio.complexity,
             sessions: config.runtime_dir.join("sessions"),
             reunion: reunion.clone(),
-            apps: apps.entries().iter().map(|entry| AppSpec::new(entry.id.get(), &entry.config)).collect(),
+            apps: Arc::clone(&apps),
             codecs: mask(&probe)?,
             encoders: probe
                 .iter()
@@ -122,7 +123,7 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     };
     let http = tokio::spawn(http.run(until_stopped()));
     let admin = tokio::spawn(admin.run(until_stopped()));
-    tracing::info!(port = ports.http, apps = engine.apps().len(), "lumen is ready");
+    tracing::info!(port = ports.http, apps = offered, "lumen is ready");
     let notifier = crate::notify::Notifier::ready(&format!("listening on port {}", ports.http));
 
     let mut tick = tokio::time::interval(TICK);

@@ -3,10 +3,13 @@
 //! The test card is a [`VirtualDisplay`] by itself. All others are a [`Desktop`](desktop::Desktop): a compositor, the
 //! application on it, its sound and its input.
 
+pub mod application;
 mod choose;
 pub mod compositor;
 pub mod desktop;
 pub mod process;
+pub mod scope;
+pub mod steps;
 pub mod testcard;
 
 use crate::audio::AudioSource;
