@@ -8,6 +8,7 @@ use lumen_core::gamestream::http::{Codec, CodecMask, Ports, Profile};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin::{AdminServer, AdminState};
+use crate::apps::Surroundings;
 use crate::config::Config;
 use crate::encode::{EncoderInfo, EncoderPreference};
 use crate::gamestream::catalogue::AppCatalogue;
@@ -41,7 +42,7 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let ports = Ports::from_base(config.port.get())?;
     let store = Arc::new(Store::open(&config)?);
-    let apps = Arc::new(AppCatalogue::new(&config, &store)?);
+    let apps = Arc::new(AppCatalogue::with_discovery(&config, &store, Surroundings::of_process())?);
     let offered = apps.entries().len();
     let encoder = EncoderPreference { encoder: config.encoder.only, x264_preset: config.encoder.x264_preset };
     let probe = tokio::task::spawn_blocking(move || super::worker::probe_encoders(encoder)).await??;
