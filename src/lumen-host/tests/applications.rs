@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -302,6 +303,16 @@ fn a_program_that_is_not_there_is_named_and_nothing_is_left() {
     trial.spec.app.after.clear();
     let error = trial.open().err().expect("it cannot start").to_string();
     assert!(error.contains("/no/such/directory"), "{error}");
+}
+
+#[test]
+fn a_relative_path_starts_where_the_program_does() {
+    let mut trial = Trial::new("");
+    fs::write(trial.path("run.sh"), "#!/bin/sh\necho $1 >ran.new; mv ran.new ran\n").expect("written");
+    fs::set_permissions(trial.path("run.sh"), fs::Permissions::from_mode(0o755)).expect("ours");
+    trial.spec.app.command = ["./run.sh", "here"].map(str::to_owned).to_vec();
+    ends(&mut trial.started());
+    assert_eq!(trial.said("ran").trim(), "here");
 }
 
 #[test]

@@ -7,8 +7,8 @@ use super::desktop_entry::DesktopEntry;
 use super::findings::broken;
 use super::{Art, Discovered, Findings, Source, Surroundings, icons};
 
-/// Deepest directory below `applications`.
-const DEEPEST: usize = 5;
+/// Most directories below one `applications`.
+const MOST_DIRECTORIES: usize = 200;
 
 /// Terminals, with what stands before a program that is to run in one; the first that is there is taken.
 const TERMINALS: [&[&str]; 7] = [
@@ -30,7 +30,7 @@ pub(super) fn find(surroundings: &Surroundings, findings: &mut Findings) {
     let directories: Vec<PathBuf> = surroundings.data().map(|data| data.join("applications")).collect();
     for directory in directories {
         let mut files = Vec::new();
-        collect(&directory, &directory, 0, findings, &mut files);
+        collect(&directory, &directory, &mut HashSet::new(), findings, &mut files);
         for (id, file) in files {
             // An entry hides those of the same name in less important directories, even if it is itself not shown.
             if seen.insert(id.clone()) {
@@ -41,12 +41,20 @@ pub(super) fn find(surroundings: &Surroundings, findings: &mut Findings) {
 }
 
 /// All entries below a directory with the names by which the specification knows them.
-fn collect(base: &Path, directory: &Path, depth: usize, findings: &mut Findings, files: &mut Vec<(String, PathBuf)>) {
+fn collect(
+    base: &Path,
+    directory: &Path,
+    visited: &mut HashSet<PathBuf>,
+    findings: &mut Findings,
+    files: &mut Vec<(String, PathBuf)>,
+) {
+    // Links may lead back to where they are.
+    if visited.len() >= MOST_DIRECTORIES || !directory.canonicalize().is_ok_and(|real| visited.insert(real)) {
+        return;
+    }
     for path in findings.list(directory) {
         if path.is_dir() {
-            if depth < DEEPEST {
-                collect(base, &path, depth + 1, findings, files);
-            }
+            collect(base, &path, visited, findings, files);
         } else if path.extension().is_some_and(|kind| kind == "desktop")
             && let Some(below) = path.strip_prefix(base).ok().and_then(Path::to_str)
         {

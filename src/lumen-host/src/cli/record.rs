@@ -43,6 +43,7 @@ enum Format {
 
 impl Record {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        quieten_svt(self.codec)?;
         logging::start(&context.load(Overrides::default())?.config.log);
         let session = self.display.session(context)?;
         let file = File::create(&self.output).with_context(|| format!("cannot write {}", self.output.display()))?;
@@ -72,6 +73,19 @@ impl Record {
         if self.json { json(&mut out, &summary) } else { text(&mut out, &self.output, &summary) }?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// SVT-AV1 prints a banner for every stream unless its environment says "errors only" from the beginning.
+fn quieten_svt(codec: Format) -> io::Result<()> {
+    use std::os::unix::process::CommandExt;
+    if !matches!(codec, Format::Av1) || std::env::var_os("SVT_LOG").is_some() {
+        return Ok(());
+    }
+    let mut arguments = std::env::args_os();
+    let mut again = std::process::Command::new("/proc/self/exe");
+    again.arg0(arguments.next().unwrap_or_else(|| "lumen".into())).args(arguments).env("SVT_LOG", "1");
+    // Returns only if it failed.
+    Err(again.exec())
 }
 
 fn text(out: &mut impl Write, file: &std::path::Path, summary: &Summary) -> io::Result<()> {

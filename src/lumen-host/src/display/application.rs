@@ -48,7 +48,11 @@ impl Application {
     ) -> Result<Self, DisplayError> {
         let failed = |reason: String| DisplayError::Application { what: app.command.join(" "), reason };
         let (program, arguments) = app.command.split_first().ok_or_else(|| failed("no program is named".to_owned()))?;
-        let file = find_program(program)
+        let directory = directory_of(app);
+        if !directory.is_dir() {
+            return Err(failed(format!("its directory {} is not there", directory.display())));
+        }
+        let file = program_in(&directory, program)
             .ok_or_else(|| failed("there is no such program; name its full path, or install it".to_owned()))?;
         let mut own: Vec<(String, String)> = variables.to_vec();
         own.extend(app.environment.iter().map(|(name, value)| (name.clone(), value.clone())));
@@ -65,10 +69,6 @@ impl Application {
                 command
             }
         };
-        let directory = directory_of(app);
-        if !directory.is_dir() {
-            return Err(failed(format!("its directory {} is not there", directory.display())));
-        }
         command.current_dir(directory);
         let process = Process::spawn(command, session).map_err(|error| failed(error.to_string()))?;
         tracing::info!(application = %app.title, pid = process.id(), scope = manager.is_some(), "started");
@@ -101,6 +101,11 @@ impl Drop for Application {
 pub(super) fn directory_of(app: &AppSpec) -> PathBuf {
     let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_dir());
     app.directory.clone().or(home).unwrap_or_else(|| Path::new("/").to_owned())
+}
+
+/// The file of a program: a relative path starts at `directory`, as the program itself does.
+pub(super) fn program_in(directory: &Path, program: &str) -> Option<PathBuf> {
+    find_program(if program.contains('/') { directory.join(program) } else { PathBuf::from(program) })
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use crate::link::SessionSpec;
 
-use super::application::directory_of;
+use super::DisplayError;
+use super::application::{directory_of, program_in};
 use super::process::Process;
-use super::{DisplayError, process};
 
 /// How long one step may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -73,9 +73,10 @@ pub fn after(spec: &SessionSpec) {
 /// Runs one step, and ends what it leaves running.
 fn run(step: &[String], spec: &SessionSpec, patience: Duration) -> Result<(), String> {
     let (program, arguments) = step.split_first().ok_or("no program is named")?;
-    let file = process::find_program(program).ok_or("there is no such program; name its full path, or install it")?;
+    let directory = directory_of(&spec.app);
+    let file = program_in(&directory, program).ok_or("there is no such program; name its full path, or install it")?;
     let mut command = Command::new(file);
-    command.args(arguments).current_dir(directory_of(&spec.app)).envs(variables(spec)).envs(&spec.app.environment);
+    command.args(arguments).current_dir(directory).envs(variables(spec)).envs(&spec.app.environment);
     let mut step = Process::spawn(command, &spec.id.to_string()).map_err(|error| error.to_string())?;
     match ended(&mut step, patience) {
         Some(status) if status.success() => Ok(()),
@@ -98,6 +99,7 @@ fn ended(step: &mut Process, patience: Duration) -> Option<ExitStatus> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::display::process;
     use crate::encode::EncoderPreference;
     use crate::frame::Mode;
     use crate::link::{AppSpec, SessionId};

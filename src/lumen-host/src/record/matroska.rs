@@ -40,6 +40,7 @@ pub(super) struct Matroska<W> {
     duration: u64,
     cues: Vec<Cue>,
     cluster: Vec<Block>,
+    last_picture: Option<u64>,
     end: u64,
 }
 
@@ -58,7 +59,7 @@ impl<W: Write + Seek> Matroska<W> {
     /// Nothing is written before [`Matroska::begin`].
     pub(super) fn new(out: W) -> Self {
         let (cues, cluster) = (Vec::new(), Vec::new());
-        Self { out, segment: 0, info: 0, tracks: 0, duration: 0, cues, cluster, end: 0 }
+        Self { out, segment: 0, info: 0, tracks: 0, duration: 0, cues, cluster, last_picture: None, end: 0 }
     }
 
     /// Writes all that stands before the first picture.
@@ -95,7 +96,12 @@ impl<W: Write + Seek> Matroska<W> {
 
     /// Takes one picture or packet of sound that belongs `at` after the beginning.
     pub(super) fn block(&mut self, track: Track, at: Duration, data: Vec<u8>) -> io::Result<()> {
-        let at = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
+        let mut at = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
+        if track != Track::Audio {
+            // Two pictures within a tick are still one after the other.
+            at = self.last_picture.map_or(at, |last| at.max(last + 1));
+            self.last_picture = Some(at);
+        }
         let begins = self.cluster.first().map_or(at, |first| first.at);
         if track == (Track::Video { key: true }) || at.saturating_sub(begins) > LONGEST_CLUSTER {
             self.write_cluster()?;
@@ -191,7 +197,6 @@ fn video_entry(config: &EncoderConfig, private: &[u8]) -> Vec<u8> {
         element(0x22_B59C, b"und"),
         element(0x86, codec),
         element(0x63A2, private),
-        number(0x23_E383, u64::try_from(config.mode.interval().as_nanos()).unwrap_or(u64::MAX)),
         element(0xE0, &video.concat()),
     ];
     element(0xAE, &entry.concat())

@@ -23,9 +23,7 @@ use crate::audio::{AudioSource, SAMPLE_RATE};
 use crate::capture::{CaptureError, Captured};
 use crate::display::steps::Steps;
 use crate::display::{self, DisplayState};
-use crate::encode::{
-    self, BitDepth, Chroma, Codec, EncoderConfig, FrameIndex, FrameKind, FrameRequest, Matrix, Range,
-};
+use crate::encode::{self, BitDepth, Chroma, Codec, EncoderConfig, FrameIndex, FrameKind, FrameRequest, Matrix, Range};
 use crate::frame::{Frame, Timeline};
 use crate::link::SessionSpec;
 

@@ -68,15 +68,16 @@ pub fn run_worker(fd: OwnedFd) -> anyhow::Result<()> {
 
 struct Worker {
     spec: SessionSpec,
-    link: Option<Link>,
     display: Box<dyn VirtualDisplay>,
     input: Box<dyn InputSink>,
     stream: Option<Stream>,
     video_events: (mpsc::Sender<VideoEvent>, mpsc::Receiver<VideoEvent>),
     /// When the session lost its client or its daemon; it ends when both were away for too long.
     alone_since: Option<Instant>,
-    /// Last: the steps after the session run when all of it has ended.
+    /// Behind all that belongs to the session: the steps after it run when that has ended.
     _steps: Steps,
+    /// Last: the daemon takes its end for that of the worker.
+    link: Option<Link>,
 }
 
 /// One stream: prepared by the daemon, running once the client's addresses are known.
