@@ -48,6 +48,8 @@ fn collect(
     findings: &mut Findings,
     files: &mut Vec<(String, PathBuf)>,
 ) {
+    // What is not there yet may come.
+    findings.watch(directory);
     // Links may lead back to where they are.
     if visited.len() >= MOST_DIRECTORIES || !directory.canonicalize().is_ok_and(|real| visited.insert(real)) {
         return;

@@ -78,6 +78,8 @@ pub struct Discovered {
 /// Looks for what `config` asks for. Sorted by source and title, and no more than [`MOST`].
 pub fn discover(config: &DiscoveryConfig, surroundings: &Surroundings) -> Findings {
     let mut findings = Findings::default();
+    // A launcher that is installed later makes its games count.
+    surroundings.path.iter().for_each(|directory| findings.watch(directory));
     if config.steam {
         steam::find(surroundings, &mut findings);
     }
