@@ -67,7 +67,7 @@ impl Process {
     pub fn group_lives(&self) -> bool {
         let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) else { return false };
         // Ended processes that nobody waits for are still members of their group.
-        test_kill_process_group(group).is_ok() && processes().any(|pid| lives_in_group(pid, group))
+        test_kill_process_group(group).is_ok() && processes().any(|pid| group_of_living(pid) == Some(group))
     }
 
     /// Ends it and its group, with up to `patience` for doing so in order.
@@ -114,7 +114,8 @@ fn matching(session: &str, variables: &[String]) -> Vec<Pid> {
             // The environment of other users' processes cannot be read, and none of them is ours.
             let environment = read("environ");
             let has = |wanted: &String| environment.split(|byte| *byte == 0).any(|one| one == wanted.as_bytes());
-            variables.iter().all(has) || contains(&read("cgroup"), scope.as_bytes())
+            // One that has ended and was not waited for has no environment any more, but still a scope.
+            variables.iter().all(has) || contains(&read("cgroup"), scope.as_bytes()) && group_of_living(*pid).is_some()
         })
         .collect()
 }
@@ -134,14 +135,15 @@ fn processes() -> impl Iterator<Item = Pid> {
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok().and_then(Pid::from_raw))
 }
 
-/// Whether `pid` is in `group` and has not ended.
-fn lives_in_group(pid: Pid, group: Pid) -> bool {
-    let Ok(text) = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())) else { return false };
+/// The group of a process that has not ended.
+fn group_of_living(pid: Pid) -> Option<Pid> {
+    let text = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
     // The name before the last parenthesis may hold anything; behind it come state, parent and group.
-    let mut fields = text.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let state = fields.next();
-    let own = fields.nth(1).and_then(|group| group.parse().ok());
-    own == Some(group.as_raw_nonzero().get()) && !matches!(state, None | Some("Z" | "X"))
+    let mut fields = text.rsplit(')').next()?.split_whitespace();
+    if matches!(fields.next()?, "Z" | "X") {
+        return None;
+    }
+    fields.nth(1)?.parse().ok().and_then(Pid::from_raw)
 }
 
 fn contains(text: &[u8], wanted: &[u8]) -> bool {
