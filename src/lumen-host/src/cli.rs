@@ -2,11 +2,14 @@
 //!
 //! Commands that look at a running host ask it over the admin socket.
 
+mod bench;
 mod clients;
 mod config;
+mod display;
 mod logging;
 mod output;
 mod pair;
+mod record;
 mod status;
 
 use std::io::{self, Write};
@@ -49,6 +52,10 @@ enum Command {
     Status(status::StatusArgs),
     /// Find out what works here, and how to fix what does not
     Doctor(Doctor),
+    /// Record an application or a display into a file
+    Record(record::Record),
+    /// Measure this machine
+    Bench(bench::Bench),
     /// The configuration: show, check, schema
     Config(config::ConfigArgs),
     /// Print completions for a shell
@@ -136,6 +143,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             }
             Ok(if report.works() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
+        Command::Record(record) => record.run(&context),
+        Command::Bench(bench) => bench.run(&context),
         Command::Config(config) => config.run(&context),
         Command::Completions { shell } => {
             let mut text = Vec::new();
@@ -246,7 +255,8 @@ mod tests {
         let mut page = Vec::new();
         manual(&mut page).expect("memory takes it");
         let page = String::from_utf8(page).expect("text");
-        for command in ["SERVE", "PAIR", "CLIENTS LIST", "STATUS", "DOCTOR", "CONFIG SCHEMA"] {
+        for command in ["SERVE", "PAIR", "CLIENTS LIST", "STATUS", "DOCTOR", "RECORD", "BENCH DISPLAY", "CONFIG SCHEMA"]
+        {
             assert!(page.contains(&format!(".SH LUMEN {command}")), "{command} is missing");
         }
         assert!(!page.contains("LUMEN SESSION"));

@@ -4,7 +4,9 @@
 //! `display`, `capture`, `encode`, `audio` and `input`; they know neither each other nor the session.
 
 pub mod admin;
+pub mod apps;
 pub mod audio;
+pub mod bench;
 pub mod capture;
 pub mod cli;
 pub mod config;
@@ -20,6 +22,7 @@ pub mod link;
 pub mod mediaserver;
 pub mod net;
 pub mod notify;
+pub mod record;
 pub mod session;
 pub mod store;
 mod wayland;

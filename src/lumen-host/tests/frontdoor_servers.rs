@@ -149,6 +149,31 @@ fn applications_have_titles_numbers_and_pictures() {
 }
 
 #[test]
+fn what_is_installed_meanwhile_is_on_the_next_list() {
+    let client = TestClient::new("a");
+    let host = TestHost::start_with(|config| {
+        config.clients = vec![declared("c", &client)];
+        config.discovery.desktop_entries = true;
+    });
+    let picture = |id: &str| client.https(&host, "/appasset", &format!("appid={id}&AssetType=2&AssetIdx=0")).body;
+    let list = || client.https(&host, "/applist", "");
+    let drawn = picture(&list().element("ID").expect("the test card"));
+    assert!(!list().text().contains("Chess"));
+    let applications = host.directory().join("data/applications");
+    std::fs::create_dir_all(&applications).expect("made");
+    let icon = host.directory().join("chess.png");
+    std::fs::write(&icon, &drawn).expect("written");
+    let text = format!("[Desktop Entry]\nType=Application\nName=Chess\nExec=true\nIcon={}\n", icon.display());
+    std::fs::write(applications.join("broken.desktop"), [0xFF; 100]).expect("written");
+    std::fs::write(applications.join("chess.desktop"), text).expect("written");
+    eventually("the list has it", || list().text().contains("<AppTitle>Chess</AppTitle>"));
+    let list = list().text();
+    let id = list.split("<App>").find(|app| app.contains("Chess")).and_then(|app| app.split("<ID>").nth(1));
+    let found = picture(id.and_then(|rest| rest.split('<').next()).expect("a number"));
+    assert!(found.starts_with(b"\x89PNG") && found != drawn);
+}
+
+#[test]
 fn each_client_is_busy_with_its_own_application_only() {
     let (a, b) = (TestClient::new("a"), TestClient::new("b"));
     let host = host_of(&[&a, &b]);

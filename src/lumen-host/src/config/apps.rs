@@ -35,7 +35,7 @@ pub struct AppConfig {
     /// Where the program starts; unset, in the home directory.
     #[serde(default)]
     pub directory: Option<PathBuf>,
-    /// Commands that must succeed, one after another, before the program starts.
+    /// Commands that must succeed, one after another, before anything of the session starts.
     #[serde(default)]
     pub before: Vec<Vec<String>>,
     /// Commands that run, one after another, once the session has ended, however it did.
@@ -44,7 +44,7 @@ pub struct AppConfig {
     /// What follows when the program ends by itself.
     #[serde(default)]
     pub on_exit: OnExit,
-    /// Box art (PNG, portrait 3:4); unset gets a drawn one. A relative path starts at the configuration file.
+    /// Box art (PNG or JPEG, portrait 3:4); unset gets a drawn one. A relative path starts at the configuration file.
     #[serde(default)]
     #[schemars(example = &"art/testcard.png")]
     pub image: Option<PathBuf>,

@@ -23,8 +23,21 @@ pub const DEFAULT_FILE: &str = "/etc/lumen/lumen.toml";
 /// Environment variables with this prefix set keys: `LUMEN_STREAM__KEEP_ALIVE=60` is `stream.keep_alive`.
 pub const ENV_PREFIX: &str = "LUMEN_";
 
-/// Variables with the prefix that are not keys: the file itself, where FFmpeg lies, and what tests are told.
-const ENV_RESERVED: [&str; 4] = ["LUMEN_CONFIG", "LUMEN_FFMPEG_DIR", "LUMEN_BLESS", "LUMEN_TEST_FULL"];
+/// Variables with the prefix that are not keys: the file itself, where FFmpeg lies, what tests are told, and what
+/// applications are told about their session, which a `lumen` in such a session sees as well.
+const ENV_RESERVED: [&str; 11] = [
+    "LUMEN_CONFIG",
+    "LUMEN_FFMPEG_DIR",
+    "LUMEN_BLESS",
+    "LUMEN_TEST_FULL",
+    "LUMEN_SESSION",
+    "LUMEN_ROLE",
+    "LUMEN_CLIENT_NAME",
+    "LUMEN_APP",
+    "LUMEN_WIDTH",
+    "LUMEN_HEIGHT",
+    "LUMEN_FPS",
+];
 
 /// Keys that the command line can set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, clap::Args)]

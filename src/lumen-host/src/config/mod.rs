@@ -7,6 +7,7 @@
 mod apps;
 mod clients;
 mod directories;
+mod discovery;
 mod error;
 mod keys;
 mod load;
@@ -22,6 +23,7 @@ use crate::encode::{EncoderName, X264Preset};
 
 pub use apps::{AppConfig, DisplayKind, Instance, OnExit};
 pub use clients::{ClientConfig, DeclaredIdentity};
+pub use discovery::DiscoveryConfig;
 pub use error::{ConfigError, Place};
 pub use load::{DEFAULT_FILE, ENV_PREFIX, Loaded, Overrides, Sources, load};
 pub use values::{BasePort, FecPercent, HostName};
@@ -53,6 +55,8 @@ pub struct Config {
     pub audio: AudioSettings,
     /// What clients can start. An empty list gives the built-in test cards.
     pub apps: Vec<AppConfig>,
+    /// Installed applications that are on offer as well.
+    pub discovery: DiscoveryConfig,
     /// Clients that may stream without a PIN. They cannot be removed or renamed at run time.
     pub clients: Vec<ClientConfig>,
     /// What is logged, and how.
@@ -74,6 +78,7 @@ impl Default for Config {
             encoder: EncoderSettings::default(),
             audio: AudioSettings::default(),
             apps: Vec::new(),
+            discovery: DiscoveryConfig::default(),
             clients: Vec::new(),
             log: LogConfig::default(),
             admin: AdminConfig::default(),
@@ -255,7 +260,7 @@ mod tests {
     fn schema_names_every_section() {
         let schema = Config::json_schema();
         let properties = schema["properties"].as_object().expect("an object schema");
-        for section in ["name", "port", "stream", "encoder", "audio", "apps", "clients", "log", "admin"] {
+        for section in ["name", "port", "stream", "encoder", "audio", "apps", "discovery", "clients", "log", "admin"] {
             assert!(properties.contains_key(section), "{section} is missing");
         }
         assert_eq!(schema["additionalProperties"], false);

@@ -17,9 +17,10 @@ use lumen_core::gamestream::sdp::{
 
 use crate::admin::{NoSuchSession, SessionDirectory, SessionInfo, SessionState};
 use crate::config::{Encryption, LogConfig, StreamConfig};
-use crate::display::process;
+use crate::display::{process, steps};
 use crate::encode::{Codec, EncoderPreference};
 use crate::frame::Mode;
+use crate::gamestream::catalogue::AppCatalogue;
 use crate::gamestream::control_server::{ControlEngine, ControlGrant, ControlHandle, LaunchId};
 use crate::gamestream::http_server::{ClientIdentity, LaunchService, RefusedReason};
 use crate::gamestream::media_sockets::{Media, MediaEngine, MediaPath, MediaSockets};
@@ -27,7 +28,7 @@ use crate::link::{AppSpec, EndReason, FromWorker, Link, Resumable, SessionId, Se
 use crate::store::Fingerprint;
 
 use super::launch::{Control, Launch, Overdue};
-use super::worker::{self, Worker, WorkerEvents};
+use super::worker::{self, Worker, WorkerEvents, WorkerExit};
 
 /// Code that a client shows to its user when the session broke: not one of the codes with a meaning of its own.
 const BROKEN: u32 = 0x8000_4C4D;
@@ -53,7 +54,7 @@ pub struct EngineConfig {
     /// Socket on which lost workers come back.
     pub reunion: PathBuf,
     /// Applications on offer.
-    pub apps: Vec<AppSpec>,
+    pub apps: Arc<AppCatalogue>,
     /// What can be encoded now.
     pub codecs: CodecMask,
     /// Encoders that work, for people.
@@ -77,6 +78,8 @@ pub struct Engine {
 #[derive(Debug, Default)]
 struct State {
     sessions: HashMap<SessionId, Session>,
+    /// Sessions that were told to end, or said so, and whose worker still lives.
+    ending: HashMap<SessionId, SessionSpec>,
     last_launch: u64,
     stopping: bool,
 }
@@ -158,11 +161,6 @@ impl Engine {
         let _ = self.control.set(control);
     }
 
-    /// Applications on offer.
-    pub fn apps(&self) -> &[AppSpec] {
-        &self.config.apps
-    }
-
     /// `/launch` and `/resume`.
     ///
     /// # Errors
@@ -195,13 +193,8 @@ impl Engine {
                 session.tell(&ToWorker::Expect);
             }
             (LaunchVerb::Launch, None) => {
-                let app = self
-                    .config
-                    .apps
-                    .iter()
-                    .find(|app| app.id == request.app)
-                    .ok_or(RefusedReason::UnknownApp(request.app))?
-                    .clone();
+                let app = self.config.apps.find(request.app).ok_or(RefusedReason::UnknownApp(request.app))?;
+                let app = AppSpec::new(app.id.get(), &app.config);
                 if state.sessions.len() >= usize::from(self.config.stream.max_sessions) {
                     return Err(RefusedReason::TooManySessions(self.config.stream.max_sessions));
                 }
@@ -222,7 +215,12 @@ impl Engine {
 
     /// Ends a session; `false` if there is none.
     pub fn end(&self, id: SessionId, reason: EndReason) -> bool {
-        let Some(session) = self.lock().sessions.remove(&id) else { return false };
+        let session = {
+            let mut state = self.lock();
+            let Some(session) = state.sessions.remove(&id) else { return false };
+            state.ending.insert(id, session.spec.clone());
+            session
+        };
         tracing::info!(session = %id, %reason, "ending");
         if let Some(launch) = &session.launch {
             self.end_control(launch.id, Some(farewell(&reason)));
@@ -689,18 +687,31 @@ impl WorkerEvents for Engine {
                 if let Some(launch) = &session.launch {
                     self.end_control(launch.id, Some(farewell(&reason)));
                 }
-                state.sessions.remove(&id);
+                if let Some(session) = state.sessions.remove(&id) {
+                    state.ending.insert(id, session.spec);
+                }
             }
             FromWorker::Reunion(_) => {}
         }
     }
 
-    fn worker_gone(&self, id: SessionId, status: &str) {
-        let Some(session) = self.lock().sessions.remove(&id) else { return };
-        process::clean_up(&id.to_string(), &session.spec.directory);
-        tracing::error!(session = %id, status, "the worker died; its client is told, nobody else notices");
-        if let Some(launch) = &session.launch {
-            self.end_control(launch.id, Some(Termination::from_code(BROKEN)));
+    fn worker_gone(&self, id: SessionId, exit: &WorkerExit) {
+        let (session, ending) = {
+            let mut state = self.lock();
+            (state.sessions.remove(&id), state.ending.remove(&id))
+        };
+        if let Some(session) = &session {
+            tracing::error!(session = %id, status = %exit, "the worker died; its client is told, nobody else notices");
+            if let Some(launch) = &session.launch {
+                self.end_control(launch.id, Some(Termination::from_code(BROKEN)));
+            }
+        }
+        let died = session.is_some() || exit.was_killed();
+        let Some(spec) = session.map(|session| session.spec).or(ending) else { return };
+        process::clean_up(&id.to_string(), &spec.directory);
+        // A worker that ended by itself has run them.
+        if died && !exit.in_order() {
+            steps::after(&spec);
         }
     }
 }

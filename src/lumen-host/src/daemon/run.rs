@@ -8,6 +8,7 @@ use lumen_core::gamestream::http::{Codec, CodecMask, Ports, Profile};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin::{AdminServer, AdminState};
+use crate::apps::Surroundings;
 use crate::config::Config;
 use crate::encode::{EncoderInfo, EncoderPreference};
 use crate::gamestream::catalogue::AppCatalogue;
@@ -16,7 +17,7 @@ use crate::gamestream::media_sockets::{self, MediaSockets};
 use crate::gamestream::pairing_server::PairingServer;
 use crate::gamestream::rtsp_server::{self, Offer};
 use crate::gamestream::{control_server, listen, mdns};
-use crate::link::{AppSpec, FromWorker, Link};
+use crate::link::{FromWorker, Link};
 use crate::net::sockets::{Dscp, Sharing, bind_udp};
 use crate::store::Store;
 
@@ -41,7 +42,8 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let ports = Ports::from_base(config.port.get())?;
     let store = Arc::new(Store::open(&config)?);
-    let apps = Arc::new(AppCatalogue::new(&config, &store)?);
+    let apps = Arc::new(AppCatalogue::with_discovery(&config, &store, Surroundings::of_process())?);
+    let offered = apps.entries().len();
     let encoder = EncoderPreference { encoder: config.encoder.only, x264_preset: config.encoder.x264_preset };
     let probe = tokio::task::spawn_blocking(move || super::worker::probe_encoders(encoder)).await??;
     let offer = offer(&config, &probe);
@@ -64,7 +66,7 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
             audio_complexity: config.audio.complexity,
             sessions: config.runtime_dir.join("sessions"),
             reunion: reunion.clone(),
-            apps: apps.entries().iter().map(|entry| AppSpec::new(entry.id.get(), &entry.config)).collect(),
+            apps: Arc::clone(&apps),
             codecs: mask(&probe)?,
             encoders: probe.iter().map(ToString::to_string).collect(),
             stream: config.stream.clone(),
@@ -119,7 +121,7 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     };
     let http = tokio::spawn(http.run(until_stopped()));
     let admin = tokio::spawn(admin.run(until_stopped()));
-    tracing::info!(port = ports.http, apps = engine.apps().len(), "lumen is ready");
+    tracing::info!(port = ports.http, apps = offered, "lumen is ready");
     let notifier = crate::notify::Notifier::ready(&format!("listening on port {}", ports.http));
 
     let mut tick = tokio::time::interval(TICK);

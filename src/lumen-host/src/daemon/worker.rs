@@ -1,7 +1,8 @@
 //! Starting workers and listening to them.
 
+use std::fmt;
 use std::os::fd::OwnedFd;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,8 +22,38 @@ pub(super) trait WorkerEvents: Send + Sync + 'static {
     /// A message arrived.
     fn worker_said(&self, session: SessionId, message: FromWorker);
 
-    /// The worker is gone, and what its process said last.
-    fn worker_gone(&self, session: SessionId, status: &str);
+    /// The worker is gone.
+    fn worker_gone(&self, session: SessionId, exit: &WorkerExit);
+}
+
+/// How a worker ended.
+#[derive(Debug)]
+pub(super) enum WorkerExit {
+    /// As this.
+    Status(ExitStatus),
+    /// It was not a child of this daemon, or could not be waited for: nobody knows.
+    Unknown,
+}
+
+impl WorkerExit {
+    /// Whether it got as far as its own end, where it puts away what belongs to its session.
+    pub(super) fn in_order(&self) -> bool {
+        matches!(self, Self::Status(status) if status.code().is_some())
+    }
+
+    /// Whether a signal ended it.
+    pub(super) fn was_killed(&self) -> bool {
+        matches!(self, Self::Status(status) if status.code().is_none())
+    }
+}
+
+impl fmt::Display for WorkerExit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => status.fmt(f),
+            Self::Unknown => f.write_str("not a child of this daemon"),
+        }
+    }
 }
 
 /// How long a worker may take to end when it is told to.
@@ -109,12 +140,8 @@ fn listen(
                 Err(_) => break,
             }
         }
-        let status = match child.map(|mut child| child.wait()) {
-            Some(Ok(status)) => status.to_string(),
-            Some(Err(error)) => error.to_string(),
-            None => "not a child of this daemon".to_owned(),
-        };
-        events.worker_gone(session, &status);
+        let exit = child.and_then(|mut child| child.wait().ok()).map_or(WorkerExit::Unknown, WorkerExit::Status);
+        events.worker_gone(session, &exit);
     };
     std::thread::Builder::new().name("worker-link".into()).spawn(run).context("starting a thread")?;
     Ok(())

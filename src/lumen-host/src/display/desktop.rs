@@ -2,9 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
-use std::process::Command;
-use std::time::{Duration, Instant};
 
 use crate::audio::AudioSource;
 #[cfg(feature = "pipewire")]
@@ -16,24 +13,20 @@ use crate::input::InputSink;
 use crate::link::{AppSpec, SessionSpec};
 use crate::mediaserver::MediaServer;
 
+use super::application::Application;
 use super::compositor::{Compositor, CompositorSpec};
-use super::process::Process;
+use super::steps;
 use super::{DisplayError, DisplayState, VirtualDisplay, choose};
-
-/// How long a step before or after the application may take.
-const STEP_PATIENCE: Duration = Duration::from_secs(60);
 
 /// See the module.
 pub struct Desktop {
     // Fields are dropped in order: the application before what it is shown on.
-    application: Option<Process>,
+    application: Option<Application>,
     compositor: Box<dyn Compositor>,
     #[cfg(feature = "pipewire")]
     sound: Option<SessionSound>,
     _mediaserver: Option<MediaServer>,
-    session: String,
     app: AppSpec,
-    environment: Vec<(String, String)>,
 }
 
 impl Desktop {
@@ -42,13 +35,13 @@ impl Desktop {
     /// # Errors
     /// Whatever could not be started; the rest is ended then.
     pub fn open(spec: &SessionSpec) -> Result<Self, DisplayError> {
-        let session = spec.id.to_string();
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&spec.directory).map_err(|error| {
             DisplayError::Failed {
                 backend: spec.app.display.as_str(),
                 reason: format!("cannot make {}: {error}", spec.directory.display()),
             }
         })?;
+        let session = spec.id.to_string();
         let mut environment = vec![("XDG_RUNTIME_DIR".to_owned(), spec.directory.display().to_string())];
         // Before the compositor, which looks for it when it starts.
         let mediaserver = MediaServer::open(&session, &spec.directory)
@@ -57,19 +50,6 @@ impl Desktop {
             )
             .ok();
         environment.extend(mediaserver.iter().flat_map(MediaServer::environment));
-        let compositor = choose::start(
-            spec.app.display,
-            &CompositorSpec {
-                session: session.clone(),
-                mode: spec.mode,
-                instance: spec.app.instance,
-                directory: spec.directory.clone(),
-                identity: format!("{}-{}", spec.owner_name, spec.app.title),
-                command: spec.app.command.clone(),
-                environment: environment.clone(),
-            },
-        )?;
-        environment.extend(compositor.environment());
         #[cfg(feature = "pipewire")]
         let sound = mediaserver.as_ref().and_then(|server| {
             SessionSound::open(&session, server.remote(), 2)
@@ -78,57 +58,50 @@ impl Desktop {
         });
         #[cfg(feature = "pipewire")]
         environment.extend(sound.iter().flat_map(SessionSound::environment));
+        let compositor = choose::start(
+            spec.app.display,
+            &CompositorSpec {
+                session,
+                mode: spec.mode,
+                instance: spec.app.instance,
+                directory: spec.directory.clone(),
+                identity: format!("{}-{}", spec.owner_name, spec.app.title),
+                command: spec.app.command.clone(),
+                environment: environment.clone(),
+            },
+        )?;
+        let mut desktop = Self::with_compositor(spec, environment, compositor)?;
+        #[cfg(feature = "pipewire")]
+        {
+            desktop.sound = sound;
+        }
+        desktop._mediaserver = mediaserver;
+        Ok(desktop)
+    }
+
+    /// Starts the application on a compositor that runs already. `environment` are variables of the session.
+    ///
+    /// # Errors
+    /// If the application cannot be started; the compositor is ended then.
+    pub fn with_compositor(
+        spec: &SessionSpec,
+        environment: Vec<(String, String)>,
+        compositor: Box<dyn Compositor>,
+    ) -> Result<Self, DisplayError> {
         let mut desktop = Self {
             application: None,
             compositor,
             #[cfg(feature = "pipewire")]
-            sound,
-            _mediaserver: mediaserver,
-            session,
+            sound: None,
+            _mediaserver: None,
             app: spec.app.clone(),
-            environment,
         };
-        for step in &desktop.app.before {
-            desktop.run_step(step)?;
-        }
         if !desktop.app.command.is_empty() && !desktop.compositor.runs_command() {
-            desktop.application = Some(desktop.spawn(&desktop.app.command)?);
+            let variables: Vec<_> =
+                environment.into_iter().chain(desktop.compositor.environment()).chain(steps::variables(spec)).collect();
+            desktop.application = Some(Application::start(&desktop.app, &spec.id.to_string(), &variables)?);
         }
         Ok(desktop)
-    }
-
-    fn spawn(&self, command: &[String]) -> Result<Process, DisplayError> {
-        let what = command.join(" ");
-        let failed = |reason: String| DisplayError::Application { what: what.clone(), reason };
-        let (program, arguments) = command.split_first().ok_or_else(|| failed("no program is named".to_owned()))?;
-        let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_dir());
-        let directory = self.app.directory.clone().or(home).unwrap_or_else(|| PathBuf::from("/"));
-        let mut process = Command::new(program);
-        process
-            .args(arguments)
-            .current_dir(directory)
-            // Those of the desktop that lumen itself may run on.
-            .env_remove("DISPLAY")
-            .env_remove("WAYLAND_DISPLAY")
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .envs(&self.app.environment);
-        Process::spawn(process, &self.session).map_err(|error| failed(error.to_string()))
-    }
-
-    fn run_step(&self, command: &[String]) -> Result<(), DisplayError> {
-        let failed = |reason: String| DisplayError::Application { what: command.join(" "), reason };
-        let mut step = self.spawn(command)?;
-        let deadline = Instant::now() + STEP_PATIENCE;
-        loop {
-            match step.poll() {
-                Some(status) if status.success() => return Ok(()),
-                Some(status) => return Err(failed(status.to_string())),
-                None if Instant::now() >= deadline => {
-                    return Err(failed(format!("it did not end within {} s", STEP_PATIENCE.as_secs())));
-                }
-                None => std::thread::sleep(Duration::from_millis(5)),
-            }
-        }
     }
 }
 
@@ -160,7 +133,7 @@ impl VirtualDisplay for Desktop {
     }
 
     fn poll(&mut self) -> DisplayState {
-        if let Some(status) = self.application.as_mut().and_then(Process::poll) {
+        if let Some(status) = self.application.as_mut().and_then(Application::poll) {
             tracing::info!(application = %self.app.title, %status, "the application ended");
             self.application = None;
             if self.app.on_exit == OnExit::End {
@@ -171,17 +144,6 @@ impl VirtualDisplay for Desktop {
             None => DisplayState::Running,
             Some(_) if self.compositor.runs_command() => DisplayState::ApplicationEnded,
             Some(reason) => DisplayState::Gone(reason),
-        }
-    }
-}
-
-impl Drop for Desktop {
-    fn drop(&mut self) {
-        self.application = None;
-        for step in &self.app.after {
-            if let Err(error) = self.run_step(step) {
-                tracing::warn!(%error, "a step after the session failed");
-            }
         }
     }
 }

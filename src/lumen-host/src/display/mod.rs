@@ -3,6 +3,7 @@
 //! The test card is a [`VirtualDisplay`] by itself. All others are a [`Desktop`](desktop::Desktop): a compositor, the
 //! application on it, its sound and its input.
 
+pub mod application;
 mod choose;
 pub mod compositor;
 pub mod desktop;
@@ -13,6 +14,8 @@ pub mod kwin;
 #[cfg(feature = "pipewire")]
 pub mod mutter;
 pub mod process;
+pub mod scope;
+pub mod steps;
 pub mod testcard;
 pub mod wlroots;
 

@@ -9,13 +9,22 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
 
 /// Variable that names the session of a process.
 pub const SESSION_VARIABLE: &str = "LUMEN_SESSION";
 
+/// Variable that says what a process is in its session; set for what belongs to the application.
+pub const ROLE_VARIABLE: &str = "LUMEN_ROLE";
+
+/// Value of [`ROLE_VARIABLE`] for the application and all that it starts.
+pub const APPLICATION: &str = "application";
+
 /// How often an ending process is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
+
+/// How often a sweep looks for further processes.
+const SWEEPS: usize = 20;
 
 /// A process with its group. Dropping it ends the group: first with SIGTERM, after a short while with SIGKILL.
 #[derive(Debug)]
@@ -54,12 +63,22 @@ impl Process {
         self.ended
     }
 
+    /// Whether anything of its group lives: a program may start another one and end itself.
+    pub fn group_lives(&self) -> bool {
+        let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) else { return false };
+        // Ended processes that nobody waits for are still members of their group.
+        test_kill_process_group(group).is_ok() && processes().any(|pid| group_of_living(pid) == Some(group))
+    }
+
     /// Ends it and its group, with up to `patience` for doing so in order.
     pub fn stop(&mut self, patience: Duration) {
         let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) else { return };
+        if self.poll().is_some() && !self.group_lives() {
+            return;
+        }
         let _ = kill_process_group(group, Signal::TERM);
         let deadline = Instant::now() + patience;
-        while self.poll().is_none() && Instant::now() < deadline {
+        while (self.poll().is_none() || self.group_lives()) && Instant::now() < deadline {
             std::thread::sleep(POLL_INTERVAL);
         }
         let _ = kill_process_group(group, Signal::KILL);
@@ -78,26 +97,83 @@ impl Drop for Process {
 /// Processes of this user that belong to `session`.
 pub fn of_session(session: &str) -> Vec<Pid> {
     let wanted = format!("{SESSION_VARIABLE}={session}");
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok().and_then(Pid::from_raw))
+    matching(session, &[wanted])
+}
+
+/// Those of [`of_session`] that belong to its application.
+pub fn of_application(session: &str) -> Vec<Pid> {
+    matching(session, &[format!("{SESSION_VARIABLE}={session}"), format!("{ROLE_VARIABLE}={APPLICATION}")])
+}
+
+/// Processes that have all these variables, or are in the scope of the session's application.
+fn matching(session: &str, variables: &[String]) -> Vec<Pid> {
+    let scope = scope_of(session);
+    processes()
         .filter(|pid| {
-            // Those of other users cannot be read, and none of them is ours.
-            fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero()))
-                .is_ok_and(|bytes| bytes.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes()))
+            let read = |name: &str| fs::read(format!("/proc/{}/{name}", pid.as_raw_nonzero())).unwrap_or_default();
+            // The environment of other users' processes cannot be read, and none of them is ours.
+            let environment = read("environ");
+            let has = |wanted: &String| environment.split(|byte| *byte == 0).any(|one| one == wanted.as_bytes());
+            // One that has ended and was not waited for has no environment any more, but still a scope.
+            variables.iter().all(has) || contains(&read("cgroup"), scope.as_bytes()) && group_of_living(*pid).is_some()
         })
         .collect()
+}
+
+/// Name of the systemd scope of a session's application.
+pub fn scope_of(session: &str) -> String {
+    format!("lumen-{session}-app.scope")
+}
+
+/// All processes.
+fn processes() -> impl Iterator<Item = Pid> {
+    let entries = fs::read_dir("/proc").ok();
+    entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok().and_then(Pid::from_raw))
+}
+
+/// The group of a process that has not ended.
+fn group_of_living(pid: Pid) -> Option<Pid> {
+    let text = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+    // The name before the last parenthesis may hold anything; behind it come state, parent and group.
+    let mut fields = text.rsplit(')').next()?.split_whitespace();
+    if matches!(fields.next()?, "Z" | "X") {
+        return None;
+    }
+    fields.nth(1)?.parse().ok().and_then(Pid::from_raw)
+}
+
+fn contains(text: &[u8], wanted: &[u8]) -> bool {
+    text.windows(wanted.len()).any(|window| window == wanted)
 }
 
 /// Ends everything that still carries the name of `session`: what left its process group, and what a worker that died
 /// left behind. Says how many processes there were.
 pub fn sweep(session: &str) -> usize {
-    let found = of_session(session);
-    for &pid in &found {
-        let _ = kill_process(pid, Signal::KILL);
+    kill_all(|| of_session(session))
+}
+
+/// [`sweep`] for what belongs to the session's application.
+pub fn sweep_application(session: &str) -> usize {
+    kill_all(|| of_application(session))
+}
+
+/// Kills what `find` finds, until it finds nothing more: processes may have been starting others meanwhile.
+fn kill_all(find: impl Fn() -> Vec<Pid>) -> usize {
+    let mut killed = std::collections::HashSet::new();
+    for _ in 0..SWEEPS {
+        let new: Vec<Pid> = find().into_iter().filter(|pid| killed.insert(*pid)).collect();
+        if new.is_empty() {
+            break;
+        }
+        for pid in new {
+            let _ = kill_process(pid, Signal::KILL);
+        }
     }
-    found.len()
+    killed.len()
 }
 
 /// Removes what a session may have left: processes and its directory.

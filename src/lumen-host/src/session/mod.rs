@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
+use crate::display::steps::Steps;
 use crate::display::{self, DisplayError, DisplayState, VirtualDisplay, process};
 use crate::input::InputSink;
 use crate::link::{EndReason, FromWorker, Link, LinkError, Resumable, SessionSpec, StreamSpec, ToWorker};
@@ -67,13 +68,16 @@ pub fn run_worker(fd: OwnedFd) -> anyhow::Result<()> {
 
 struct Worker {
     spec: SessionSpec,
-    link: Option<Link>,
     display: Box<dyn VirtualDisplay>,
     input: Box<dyn InputSink>,
     stream: Option<Stream>,
     video_events: (mpsc::Sender<VideoEvent>, mpsc::Receiver<VideoEvent>),
     /// When the session lost its client or its daemon; it ends when both were away for too long.
     alone_since: Option<Instant>,
+    /// Behind all that belongs to the session: the steps after it run when that has ended.
+    _steps: Steps,
+    /// Last: the daemon takes its end for that of the worker.
+    link: Option<Link>,
 }
 
 /// One stream: prepared by the daemon, running once the client's addresses are known.
@@ -86,8 +90,11 @@ struct Stream {
 
 impl Worker {
     fn new(spec: SessionSpec, link: Link) -> Result<Self, (Link, DisplayError)> {
-        let opened = display::open(&spec).and_then(|mut display| Ok((display.input()?, display)));
-        let (input, display) = match opened {
+        let opened = Steps::begin(&spec).and_then(|steps| {
+            let mut display = display::open(&spec)?;
+            Ok((display.input()?, display, steps))
+        });
+        let (input, display, steps) = match opened {
             Ok(opened) => opened,
             Err(error) => return Err((link, error)),
         };
@@ -100,6 +107,7 @@ impl Worker {
             video_events: mpsc::channel(),
             // The client that launched this is on its way; the daemon knows for how long to wait.
             alone_since: None,
+            _steps: steps,
         })
     }
 

@@ -169,6 +169,27 @@ impl Store {
         apps::id_of(&self.database(), name, taken).map_err(|error| StoreError::database(&self.directory, error))
     }
 
+    /// [`Store::app_id`] for each of `names`, in one write.
+    ///
+    /// # Errors
+    /// The database's; no number is kept then.
+    pub fn app_ids(&self, names: &[&str], taken: &HashSet<AppId>) -> Result<Vec<AppId>, StoreError> {
+        let database = self.database();
+        let all = || -> rusqlite::Result<Vec<AppId>> {
+            let transaction = database.unchecked_transaction()?;
+            let mut taken = taken.clone();
+            let mut ids = Vec::with_capacity(names.len());
+            for name in names {
+                let id = apps::id_of(&transaction, name, &taken)?;
+                taken.insert(id);
+                ids.push(id);
+            }
+            transaction.commit()?;
+            Ok(ids)
+        };
+        all().map_err(|error| StoreError::database(&self.directory, error))
+    }
+
     fn changeable(&self, fingerprint: &Fingerprint) -> Result<Client, StoreError> {
         let client = self.client(fingerprint).ok_or_else(|| StoreError::UnknownClient(fingerprint.to_string()))?;
         match client.origin {

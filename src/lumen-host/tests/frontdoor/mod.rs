@@ -16,6 +16,7 @@ use lumen_core::gamestream::http::{AppId, CodecMask, LaunchReply, LaunchRequest,
 use lumen_host::admin::{
     AdminClient, AdminServer, AdminState, NoSuchSession, SessionDirectory, SessionId, SessionInfo,
 };
+use lumen_host::apps::Surroundings;
 use lumen_host::config::{BasePort, Config, HostName};
 use lumen_host::gamestream::catalogue::AppCatalogue;
 use lumen_host::gamestream::http_server::{ClientIdentity, HttpServer, LaunchService, RefusedReason, Shared};
@@ -135,7 +136,9 @@ impl TestHost {
         let store = Arc::new(Store::open(&config).expect("a state directory"));
         let ports = Ports::from_base(config.port.get()).expect("a valid base");
         let sessions = Arc::new(FakeSessions::default());
-        let apps = Arc::new(AppCatalogue::new(&config, &store).expect("applications"));
+        // What is installed on this machine is not this host's.
+        let surroundings = Surroundings { data_home: directory.path().join("data"), ..Surroundings::default() };
+        let apps = Arc::new(AppCatalogue::with_discovery(&config, &store, surroundings).expect("applications"));
         let pairing = Arc::new(PairingServer::new(Arc::clone(store.identity())));
 
         let (shutdown, stopped) = oneshot::channel::<()>();
@@ -232,7 +235,7 @@ pub fn free_base() -> BasePort {
 
 /// Waits until `condition` holds.
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + Duration::from_secs(30);
     while !condition() {
         assert!(Instant::now() < until, "{what} did not happen");
         std::thread::sleep(Duration::from_millis(10));

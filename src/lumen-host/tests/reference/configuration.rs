@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use lumen_host::config::{
-    AdminConfig, AppConfig, AudioSettings, ClientConfig, Config, ENV_PREFIX, EncoderSettings, LogConfig, StreamConfig,
+    AdminConfig, AppConfig, AudioSettings, ClientConfig, Config, DiscoveryConfig, ENV_PREFIX, EncoderSettings,
+    LogConfig, StreamConfig,
 };
 use serde::de::value::Error;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
@@ -66,6 +67,7 @@ fn order_of(table: &str) -> &'static [&'static str] {
         "encoder" => fields::<EncoderSettings>(),
         "audio" => fields::<AudioSettings>(),
         "apps" => fields::<AppConfig>(),
+        "discovery" => fields::<DiscoveryConfig>(),
         "clients" => fields::<ClientConfig>(),
         "log" => fields::<LogConfig>(),
         "admin" => fields::<AdminConfig>(),

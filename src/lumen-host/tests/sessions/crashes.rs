@@ -118,3 +118,38 @@ fn a_daemon_that_is_told_to_end_says_goodbye() {
     host.serve();
     assert!(sofa.info(&host.address()).expect("it answers").info.paired);
 }
+
+#[test]
+fn steps_after_a_session_run_also_when_its_worker_was_killed() {
+    let _turn = turn();
+    let mut host = Host::prepared("");
+    let told = host.path("told");
+    let step = |text: &str| format!("[\"sh\", \"-c\", \"echo {text} $LUMEN_CLIENT_NAME >>{}\"]", told.display());
+    let app = format!(
+        "[[apps]]\nname = \"Test card\"\ndisplay = \"testcard\"\nbefore = [{}]\nafter = [{}]\n",
+        step("before"),
+        step("after")
+    );
+    let config = std::fs::read_to_string(host.path("lumen.toml")).expect("readable");
+    std::fs::write(host.path("lumen.toml"), config + &app).expect("written");
+    host.serve();
+    let client = host.client("sofa");
+    let stream = begin(&client, &host.address(), &small());
+    let lines = |expected: usize| {
+        eventually(&format!("{expected} steps have run"), || {
+            let text = std::fs::read_to_string(&told).unwrap_or_default();
+            (text.lines().count() >= expected).then_some(text)
+        })
+    };
+    assert_eq!(lines(1), "before sofa\n");
+    signal(host.worker_of("sofa"), Signal::KILL);
+    ending(&stream);
+    drop(stream);
+    assert_eq!(lines(2), "before sofa\nafter sofa\n");
+    // In order, they run once as well.
+    begin(&client, &host.address(), &small()).stop().expect("a report");
+    client.quit(&host.address()).expect("it ends");
+    assert_eq!(lines(4), "before sofa\nafter sofa\n".repeat(2));
+    host.is_deserted();
+    assert_eq!(lines(4).lines().count(), 4);
+}

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use lumen_client::StreamOptions;
 use lumen_client::report::Ending;
+use lumen_client::{ClientError, StreamOptions};
 use lumen_core::strip::tone_hertz;
 
 use crate::harness::{Host, assert_accounted, assert_tone, assert_whole, begin, eventually, full, script, small, turn};
@@ -113,4 +113,31 @@ fn the_display_outlives_a_stream_and_held_keys_do_not() {
     let (before, after) = (first.video.card.expect("a card"), second.video.card.expect("a card"));
     assert_eq!(before.session, after.session);
     assert!(before.numbers.expect("numbers").last < after.numbers.expect("numbers").first);
+}
+
+#[test]
+fn a_host_for_eight_refuses_the_ninth_until_there_is_room() {
+    let _turn = turn();
+    let host = Host::start();
+    let clients: Vec<_> = (0..9).map(|number| host.client(&format!("client {number}"))).collect();
+    let options = StreamOptions { width: 320, height: 180, ..small() };
+    // Suspended, a session still has its place. All have the same application, each its own.
+    for client in &clients[..8] {
+        begin(client, &host.address(), &options).stop().expect("a report");
+    }
+    let workers: HashSet<_> = (0..8).map(|number| host.worker_of(&format!("client {number}"))).collect();
+    assert_eq!(workers.len(), 8);
+    match clients[8].connect(&host.address(), &options).map(drop) {
+        Err(ClientError::Refused { reason, .. }) => {
+            assert!(reason.contains("already streams to 8 clients, as many as it may"), "{reason}");
+        }
+        other => panic!("the host should have refused: {other:?}"),
+    }
+    assert_eq!(host.sessions().len(), 8);
+    clients[3].quit(&host.address()).expect("it ends");
+    begin(&clients[8], &host.address(), &options).stop().expect("a report");
+    for client in &clients {
+        client.quit(&host.address()).expect("it ends");
+    }
+    host.is_deserted();
 }

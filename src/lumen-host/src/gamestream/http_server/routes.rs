@@ -3,10 +3,9 @@
 //! Over HTTP: `/serverinfo`, phases 1 to 4 of `/pair`, `/unpair`. Over HTTPS, everything, and for pinned or declared
 //! clients only: all others get root 401, whatever the path (protocol part 1, sections 2.2 and 3.7).
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
 use hyper::{Method, Response, Uri};
 use lumen_core::gamestream::http::{
     App, AppList, AppVersion, CancelReply, Channel, Codec, DisplayMode, ErrorReply, HostState, LaunchReply,
@@ -86,7 +85,7 @@ async fn secure(
         "/serverinfo" => Some(reply::xml(server_info(origin, Some(&client), shared).to_xml(Channel::Https))),
         "/pair" => Some(pair(PairPath::Pair, query, origin, Channel::Https, shared).await),
         "/unpair" => Some(pair(PairPath::Unpair, query, origin, Channel::Https, shared).await),
-        "/applist" => Some(app_list(shared)),
+        "/applist" => Some(app_list(shared).await),
         "/appasset" => app_asset(query, shared).await,
         "/launch" => Some(launch(LaunchVerb::Launch, query, origin, client, shared).await),
         "/resume" => Some(launch(LaunchVerb::Resume, query, origin, client, shared).await),
@@ -130,9 +129,13 @@ fn display_modes() -> Vec<DisplayMode> {
     sizes.into_iter().flat_map(|size| [30, 60, 120].map(|rate| mode(size, rate))).collect()
 }
 
-fn app_list(shared: &Shared) -> Response<Body> {
+async fn app_list(shared: &Arc<Shared>) -> Response<Body> {
+    let apps = Arc::clone(&shared.apps);
+    // Directories may be on slow disks.
+    let _ = tokio::task::spawn_blocking(move || apps.refresh()).await;
     let codecs = shared.launch.codec_mask();
-    let apps = shared.apps.entries().iter().map(|entry| App {
+    let entries = shared.apps.entries();
+    let apps = entries.iter().map(|entry| App {
         title: entry.config.name.to_string(),
         id: entry.id,
         hdr: codecs.has_ten_bit(),
@@ -145,14 +148,9 @@ fn app_list(shared: &Shared) -> Response<Body> {
 }
 
 async fn app_asset(query: &str, shared: &Arc<Shared>) -> Option<Response<Body>> {
-    static DRAWN: OnceLock<Bytes> = OnceLock::new();
     let id = Query::parse(query).ok()?.get("appid")?.parse().ok()?;
-    let image = shared.apps.find(id)?.config.image.clone();
-    let picture = tokio::task::spawn_blocking(move || {
-        image
-            .and_then(|path| box_art::from_file(&path))
-            .map_or_else(|| DRAWN.get_or_init(|| Bytes::from(box_art::draw())).clone(), Bytes::from)
-    });
+    let app = shared.apps.find(id)?;
+    let picture = tokio::task::spawn_blocking(move || box_art::of_app(app.config.image.as_deref(), app.art.as_ref()));
     picture.await.ok().map(reply::png)
 }
 
