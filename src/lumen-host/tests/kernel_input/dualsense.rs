@@ -13,7 +13,7 @@ use lumen_core::gamestream::input::{
 use lumen_host::input::InputSink;
 use lumen_host::input::kernel::{KernelInput, MOTION_RATE_HZ};
 
-use crate::harness::{appears, arrival, axes, folder, holds, index, message, state, vanishes, wait};
+use crate::harness::{appears, arrival, axes, folder, holds, index, message, pads, state, vanishes, wait};
 use crate::pads::{rumble, rumbles};
 
 struct DualSense {
@@ -26,7 +26,7 @@ struct DualSense {
 }
 
 fn plug(session: &str, number: u8) -> DualSense {
-    let mut input = KernelInput::pads(session).unwrap();
+    let mut input = pads(session);
     input.handle(&arrival(number, ControllerKind::PlayStation));
     let name = format!("DualSense (lumen-{session}/pad{number})");
     let pad = appears(&name);

@@ -15,7 +15,7 @@ use lumen_host::input::InputSink;
 use lumen_host::input::kernel::KernelInput;
 
 /// How long the kernel may take for anything; an emulated machine on a busy one is slow.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits until `look` finds something.
 pub fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
@@ -28,6 +28,13 @@ pub fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         assert!(Instant::now() < deadline, "waited in vain for {what}");
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// The gamepads of a session; what its log says is a part of the test's output.
+pub fn pads(session: &str) -> KernelInput {
+    // Another test may have done it.
+    let _ = tracing_subscriber::fmt().with_test_writer().try_init();
+    KernelInput::pads(session).unwrap()
 }
 
 /// Controller `number`.

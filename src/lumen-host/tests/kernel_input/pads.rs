@@ -6,7 +6,7 @@ use lumen_core::gamestream::input::{Buttons, ControllerKind, ControllerMask, Con
 use lumen_host::input::InputSink;
 use lumen_host::input::kernel::KernelInput;
 
-use crate::harness::{appears, arrival, axes, axis, held, holds, index, message, state, vanishes};
+use crate::harness::{appears, arrival, axes, axis, held, holds, index, message, pads, state, vanishes};
 
 pub fn rumble(strong: u16, weak: u16, length: u16) -> FFEffectData {
     FFEffectData {
@@ -25,7 +25,7 @@ pub fn rumbles(input: &mut KernelInput, number: u8, low_frequency: u16, high_fre
 #[test]
 #[ignore = "needs /dev/uinput: run by vm-tests/run"]
 fn an_xbox_pad_shows_every_control_of_the_client() {
-    let mut input = KernelInput::pads("7").unwrap();
+    let mut input = pads("7");
     input.handle(&arrival(0, ControllerKind::Xbox));
     let pad = appears("Xbox 360 pad (lumen-7/pad0)");
     assert_eq!(pad.physical_path(), Some("lumen-7/pad0"));
@@ -74,7 +74,7 @@ fn an_xbox_pad_shows_every_control_of_the_client() {
 #[test]
 #[ignore = "needs /dev/uinput: run by vm-tests/run"]
 fn rumble_of_a_program_reaches_the_client_and_ends_with_the_effect_and_with_the_program() {
-    let mut input = KernelInput::pads("8").unwrap();
+    let mut input = pads("8");
     input.handle(&arrival(4, ControllerKind::Unknown));
     let mut pad = appears("Xbox 360 pad (lumen-8/pad4)");
     assert!(pad.supported_ff().unwrap().contains(FFEffectCode::FF_RUMBLE));
@@ -96,7 +96,7 @@ fn rumble_of_a_program_reaches_the_client_and_ends_with_the_effect_and_with_the_
 #[test]
 #[ignore = "needs /dev/uinput: run by vm-tests/run"]
 fn a_switch_pad_has_its_identity_and_the_buttons_in_their_places() {
-    let mut input = KernelInput::pads("9").unwrap();
+    let mut input = pads("9");
     input.handle(&arrival(1, ControllerKind::Nintendo));
     let pad = appears("Switch Pro pad (lumen-9/pad1)");
     assert_eq!((pad.input_id().vendor(), pad.input_id().product()), (0x057E, 0x2009));
@@ -110,8 +110,8 @@ fn a_switch_pad_has_its_identity_and_the_buttons_in_their_places() {
 #[test]
 #[ignore = "needs /dev/uinput: run by vm-tests/run"]
 fn two_sessions_have_pads_of_their_own_and_one_that_ends_takes_its_own_along() {
-    let mut one = KernelInput::pads("1").unwrap();
-    let mut two = KernelInput::pads("2").unwrap();
+    let mut one = pads("1");
+    let mut two = pads("2");
     // An older client: only a state, no arrival.
     one.handle(&state(0, |_| {}));
     two.handle(&state(0, |_| {}));
@@ -130,7 +130,7 @@ fn two_sessions_have_pads_of_their_own_and_one_that_ends_takes_its_own_along() {
 #[test]
 #[ignore = "needs /dev/uinput: run by vm-tests/run"]
 fn sixteen_pads_of_a_session_stand_side_by_side() {
-    let mut input = KernelInput::pads("16").unwrap();
+    let mut input = pads("16");
     for number in 0..16 {
         input.handle(&arrival(number, ControllerKind::Xbox));
     }

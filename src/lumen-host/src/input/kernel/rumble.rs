@@ -1,10 +1,8 @@
 //! Effects that programs upload to a gamepad with two motors, and how fast the motors run at a given time.
 //!
-//! Only speeds come out: a client plays rumble, not waves. So a periodic effect runs both motors at its amplitude.
+//! Only speeds come out: a client plays rumble, not waves.
 
 use std::time::{Duration, Instant};
-
-use evdev::{FFEffectData, FFEffectKind};
 
 use super::uinput::{EFFECTS, Feedback};
 
@@ -59,9 +57,9 @@ impl Motors {
                 // An effect that plays goes on with its new values.
                 let playing = slot.and_then(|old| old.playing).map(|playing| Playing { since: now, ..playing });
                 *slot = Some(Effect {
-                    speed: speed(data),
-                    delay: Duration::from_millis(data.replay.delay.into()),
-                    length: Duration::from_millis(data.replay.length.into()),
+                    speed: Speed { strong: data.strong, weak: data.weak },
+                    delay: Duration::from_millis(data.delay_ms.into()),
+                    length: Duration::from_millis(data.length_ms.into()),
                     playing,
                 });
             }
@@ -151,35 +149,16 @@ impl Effect {
     }
 }
 
-fn speed(data: FFEffectData) -> Speed {
-    match data.kind {
-        FFEffectKind::Rumble { strong_magnitude, weak_magnitude } => {
-            Speed { strong: strong_magnitude, weak: weak_magnitude }
-        }
-        FFEffectKind::Periodic { magnitude, .. } => {
-            let speed = magnitude.unsigned_abs().saturating_mul(2);
-            Speed { strong: speed, weak: speed }
-        }
-        _ => Speed::default(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use evdev::{FFReplay, FFTrigger};
-
+    use super::super::uinput;
     use super::*;
 
     const ON: Speed = Speed { strong: 0x8000, weak: 0x4000 };
     const OFF: Speed = Speed { strong: 0, weak: 0 };
 
-    fn rumble(delay: u16, length: u16) -> FFEffectData {
-        FFEffectData {
-            direction: 0,
-            trigger: FFTrigger::default(),
-            replay: FFReplay { length, delay },
-            kind: FFEffectKind::Rumble { strong_magnitude: ON.strong, weak_magnitude: ON.weak },
-        }
+    fn rumble(delay_ms: u16, length_ms: u16) -> uinput::Effect {
+        uinput::Effect { strong: ON.strong, weak: ON.weak, delay_ms, length_ms }
     }
 
     fn after(start: Instant, ms: u64) -> Instant {
