@@ -113,6 +113,7 @@ pub fn examine(sources: &Sources) -> Report {
     findings.push(network::buffers());
     findings.push(system::realtime(&config));
     findings.push(system::processors());
+    findings.push(system::gamepads());
     findings.push(system::service_manager());
     Report::new(findings)
 }

@@ -11,6 +11,8 @@ use crate::capture::Capture;
 use crate::config::OnExit;
 use crate::frame::Mode;
 use crate::input::InputSink;
+use crate::input::kernel::KernelInput;
+use crate::input::split::Split;
 use crate::link::{AppSpec, SessionSpec};
 
 use super::compositor::{Compositor, CompositorSpec};
@@ -28,6 +30,8 @@ pub struct Desktop {
     session: String,
     app: AppSpec,
     environment: Vec<(String, String)>,
+    /// Made with the first input, and kept: programs keep their gamepads when the mode changes.
+    pads: Option<KernelInput>,
 }
 
 impl Desktop {
@@ -57,7 +61,8 @@ impl Desktop {
             },
         )?;
         let environment = environment.into_iter().chain(compositor.environment()).collect();
-        let mut desktop = Self { application: None, compositor, session, app: spec.app.clone(), environment };
+        let mut desktop =
+            Self { application: None, compositor, session, app: spec.app.clone(), environment, pads: None };
         for step in &desktop.app.before {
             desktop.run_step(step)?;
         }
@@ -116,7 +121,16 @@ impl VirtualDisplay for Desktop {
     }
 
     fn input(&mut self) -> Result<Box<dyn InputSink>, DisplayError> {
-        self.compositor.input()
+        let rest = self.compositor.input()?;
+        if self.pads.is_none() {
+            self.pads = KernelInput::pads(&self.session)
+                .inspect_err(
+                    |error| tracing::error!(%error, remedy = error.remedy(), "this session goes on without gamepads"),
+                )
+                .ok();
+        }
+        let pads = self.pads.clone().map(|pads| Box::new(pads) as Box<dyn InputSink>);
+        Ok(Box::new(Split::new(pads, rest)))
     }
 
     fn audio(&mut self, channels: u8) -> Box<dyn AudioSource> {

@@ -1,6 +1,7 @@
 //! Input: what a client does, delivered to the display of its session and to no other.
 
 pub mod kernel;
+pub mod split;
 
 use lumen_core::gamestream::{control::HostMessage, input::InputEvent};
 

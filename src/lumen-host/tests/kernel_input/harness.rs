@@ -11,6 +11,7 @@ use lumen_core::gamestream::input::{
     Buttons, Capabilities, ControllerArrival, ControllerIndex, ControllerKind, ControllerMask, ControllerState,
     InputEvent,
 };
+use lumen_host::frame::Mode;
 use lumen_host::input::InputSink;
 use lumen_host::input::kernel::KernelInput;
 
@@ -30,11 +31,22 @@ pub fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// The gamepads of a session; what its log says is a part of the test's output.
+/// The gamepads of a session.
 pub fn pads(session: &str) -> KernelInput {
+    log();
+    KernelInput::pads(session).unwrap()
+}
+
+/// All devices of a session on a display of 1280 x 720.
+pub fn everything(session: &str) -> KernelInput {
+    log();
+    KernelInput::everything(session, Mode::new(1280, 720, 60)).unwrap()
+}
+
+/// What the log says is a part of a test's output.
+fn log() {
     // Another test may have done it.
     let _ = tracing_subscriber::fmt().with_test_writer().try_init();
-    KernelInput::pads(session).unwrap()
 }
 
 /// Controller `number`.

@@ -2,6 +2,7 @@
 //! `/dev/uhid`, and makes devices that reach every program of the machine: `vm-tests/run` runs all this in a virtual
 //! one.
 
+mod desk;
 mod dualsense;
 mod harness;
 mod pads;

@@ -4,6 +4,7 @@
 //! Gamepads are the business of [`pads`]; a thread answers what the kernel wants of them, because a program that
 //! uploads an effect waits for the answer. Nothing here depends on the compositor, and nothing blocks.
 
+mod desk;
 mod dualsense;
 mod nodes;
 mod pads;
@@ -23,10 +24,12 @@ use lumen_core::gamestream::input::{Buttons, ControllerIndex, InputEvent};
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 
 use super::InputSink;
+use crate::frame::Mode;
 
 pub use nodes::{KernelInputError, Node};
 pub use pads::MOTION_RATE_HZ;
 
+use desk::Desk;
 use dualsense::DualSense;
 use pads::{Pad, PadKind, Pads, Workshop};
 use xbox::{KeyPad, Layout};
@@ -35,25 +38,47 @@ use xbox::{KeyPad, Layout};
 #[derive(Clone)]
 pub struct KernelInput {
     server: Arc<Server>,
+    desk: Option<Arc<Mutex<Desk>>>,
 }
 
 impl KernelInput {
     /// For controllers only. Devices are made when a client has controllers; where that fails, the log says so once.
     ///
     /// # Errors
-    /// If the thread cannot be started.
-    pub fn pads(session: &str) -> io::Result<Self> {
-        Ok(Self { server: Arc::new(Server::start(session)?) })
+    /// If the thread that serves them cannot be started.
+    pub fn pads(session: &str) -> Result<Self, KernelInputError> {
+        let server = Server::start(session).map_err(KernelInputError::Thread)?;
+        Ok(Self { server: Arc::new(server), desk: None })
+    }
+
+    /// For everything that a client does, on a display of `mode`: where a compositor takes no input of its own.
+    ///
+    /// # Errors
+    /// If the kernel does not make keyboard, pointers, touchscreen and pen.
+    pub fn everything(session: &str, mode: Mode) -> Result<Self, KernelInputError> {
+        let desk = Arc::new(Mutex::new(Desk::new(session, mode)?));
+        Ok(Self { desk: Some(desk), ..Self::pads(session)? })
+    }
+
+    fn desk(&self) -> Option<MutexGuard<'_, Desk>> {
+        self.desk.as_ref().map(|desk| desk.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl InputSink for KernelInput {
     fn handle(&mut self, event: &InputEvent) {
-        self.server.shared.pads().handle(event, Instant::now());
+        if event.is_of_controller() {
+            self.server.shared.pads().handle(event, Instant::now());
+        } else if let Some(mut desk) = self.desk() {
+            desk.handle(event);
+        }
     }
 
     fn release_all(&mut self) {
         self.server.shared.pads().release_all(Instant::now());
+        if let Some(mut desk) = self.desk() {
+            desk.release_all();
+        }
     }
 
     fn poll_feedback(&mut self) -> Option<HostMessage> {

@@ -19,11 +19,14 @@ pub enum Node {
 #[derive(Debug, thiserror::Error)]
 pub enum KernelInputError {
     /// The node is there, but not for this user.
-    #[error("cannot open {}: permission denied; install lumen's udev rule (60-lumen.rules) and put the user of the host into group 'lumen'", .0.path())]
+    #[error("cannot open {}: permission denied", .0.path())]
     Denied(Node),
     /// The node is not there.
-    #[error("cannot open {path}: it is not there; load the kernel module: modprobe {module}", path = .0.path(), module = .0.module())]
+    #[error("cannot open {}: it is not there", .0.path())]
     Missing(Node),
+    /// Nothing can be served.
+    #[error("cannot start the thread that serves gamepads: {0}")]
+    Thread(io::Error),
     /// It is there and open, but a device could not be made.
     #[error("cannot make {device} with {}: {source}", .node.path())]
     Failed {
@@ -34,6 +37,20 @@ pub enum KernelInputError {
         /// What the kernel said.
         source: io::Error,
     },
+}
+
+impl KernelInputError {
+    /// What to do.
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::Denied(_) => {
+                "install lumen's udev rule (60-lumen.rules) and put the user of the host into group 'lumen'".to_owned()
+            }
+            Self::Missing(node) => format!("load the kernel module: modprobe {}", node.module()),
+            Self::Thread(_) => "raise the limits of threads and open files".to_owned(),
+            Self::Failed { .. } => "look into the kernel's log (dmesg)".to_owned(),
+        }
+    }
 }
 
 impl Node {
@@ -85,9 +102,16 @@ mod tests {
 
     #[test]
     fn errors_name_the_file_and_the_remedy() {
-        let said = |kind: io::ErrorKind| Node::Uhid.refused("a pad", kind.into()).to_string();
-        assert!(said(io::ErrorKind::PermissionDenied).starts_with("cannot open /dev/uhid: permission denied; install"));
-        assert!(said(io::ErrorKind::NotFound).ends_with("modprobe uhid"));
+        let said = |kind: io::ErrorKind| {
+            let error = Node::Uhid.refused("a pad", kind.into());
+            format!("{error}; {}", error.remedy())
+        };
+        let denied = said(io::ErrorKind::PermissionDenied);
+        assert!(denied.starts_with("cannot open /dev/uhid: permission denied; install lumen's udev rule"), "{denied}");
+        assert_eq!(
+            said(io::ErrorKind::NotFound),
+            "cannot open /dev/uhid: it is not there; load the kernel module: modprobe uhid"
+        );
         assert!(said(io::ErrorKind::InvalidInput).starts_with("cannot make a pad with /dev/uhid: "));
     }
 }

@@ -183,7 +183,7 @@ impl Pads {
     fn plug(&mut self, controller: ControllerIndex, wanted: PadKind, buttons: Buttons, now: Instant) {
         let made = self.workshop.make(wanted, controller, buttons, now).or_else(|error| match wanted {
             PadKind::DualSense => {
-                tracing::warn!(controller = controller.get(), %error, "no DualSense; an Xbox pad takes its place");
+                tracing::warn!(%error, remedy = error.remedy(), "no DualSense; an Xbox pad takes its place");
                 self.workshop.make(PadKind::Xbox, controller, buttons, now)
             }
             _ => Err(error),
@@ -195,7 +195,7 @@ impl Pads {
             }
             Err(error) => {
                 if !std::mem::replace(&mut self.said, true) {
-                    tracing::error!(%error, "this session goes on without gamepads");
+                    tracing::error!(%error, remedy = error.remedy(), "this session goes on without gamepads");
                 }
                 Slot::Failed
             }
