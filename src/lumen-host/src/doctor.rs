@@ -117,6 +117,7 @@ pub fn examine(sources: &Sources, encoders: &anyhow::Result<Vec<EncoderInfo>>) -
     findings.push(network::buffers());
     findings.push(system::realtime(&config));
     findings.push(system::processors());
+    findings.push(system::gamepads());
     findings.push(system::service_manager());
     Report::new(findings)
 }

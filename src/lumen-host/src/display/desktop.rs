@@ -10,6 +10,8 @@ use crate::capture::Capture;
 use crate::config::OnExit;
 use crate::frame::Mode;
 use crate::input::InputSink;
+use crate::input::kernel::KernelInput;
+use crate::input::split::Split;
 use crate::link::{AppSpec, SessionSpec};
 use crate::mediaserver::MediaServer;
 
@@ -26,7 +28,10 @@ pub struct Desktop {
     #[cfg(feature = "pipewire")]
     sound: Option<SessionSound>,
     _mediaserver: Option<MediaServer>,
+    session: String,
     app: AppSpec,
+    /// Made with the first input, and kept: programs keep their gamepads when the mode changes.
+    pads: Option<KernelInput>,
 }
 
 impl Desktop {
@@ -95,6 +100,8 @@ impl Desktop {
             sound: None,
             _mediaserver: None,
             app: spec.app.clone(),
+            pads: None,
+            session: spec.id.to_string(),
         };
         if !desktop.app.command.is_empty() && !desktop.compositor.runs_command() {
             let variables: Vec<_> =
@@ -119,7 +126,16 @@ impl VirtualDisplay for Desktop {
     }
 
     fn input(&mut self) -> Result<Box<dyn InputSink>, DisplayError> {
-        self.compositor.input()
+        let rest = self.compositor.input()?;
+        if self.pads.is_none() {
+            self.pads = KernelInput::pads(&self.session)
+                .inspect_err(
+                    |error| tracing::error!(%error, remedy = error.remedy(), "this session goes on without gamepads"),
+                )
+                .ok();
+        }
+        let pads = self.pads.clone().map(|pads| Box::new(pads) as Box<dyn InputSink>);
+        Ok(Box::new(Split::new(pads, rest)))
     }
 
     fn audio(&mut self, channels: u8) -> Box<dyn AudioSource> {

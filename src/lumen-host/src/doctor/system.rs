@@ -1,4 +1,4 @@
-//! Scheduling, processors, service manager.
+//! Scheduling, processors, service manager, the kernel's input devices.
 
 use std::env;
 use std::fs;
@@ -8,6 +8,7 @@ use rustix::process::{Resource, getrlimit};
 
 use super::Finding;
 use crate::config::Config;
+use crate::input::kernel::{KernelInputError, Node};
 
 /// Capability number of CAP_SYS_NICE.
 const CAP_SYS_NICE: u32 = 23;
@@ -55,5 +56,48 @@ pub(super) fn service_manager() -> Finding {
     match sd_notify::booted() {
         Ok(true) => Finding::ok(CHECK, "systemd; a unit with Type=notify learns when the host is ready"),
         _ => Finding::ok(CHECK, "none; the host runs all the same"),
+    }
+}
+
+/// Whether gamepads can be made. Without them a host does all the rest.
+pub(super) fn gamepads() -> Finding {
+    gamepad_finding(Node::ALL.map(|node| node.open().map(drop)))
+}
+
+fn gamepad_finding([uinput, uhid]: [Result<(), KernelInputError>; 2]) -> Finding {
+    const CHECK: &str = "gamepads";
+    match (uinput, uhid) {
+        (Ok(()), Ok(())) => Finding::ok(CHECK, "all kinds: /dev/uinput and /dev/uhid can be opened"),
+        (Ok(()), Err(error)) => {
+            Finding::warn(CHECK, format!("none with motion, touchpad or light: {error}"), error.remedy())
+        }
+        (Err(error), Ok(())) => Finding::warn(CHECK, format!("PlayStation pads only: {error}"), error.remedy()),
+        (Err(error), Err(also)) => {
+            let remedy = match (error.remedy(), also.remedy()) {
+                (one, other) if one == other => one,
+                (one, other) => format!("{one}; {other}"),
+            };
+            Finding::warn(CHECK, format!("none: {error}; {also}"), remedy)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Health;
+
+    #[test]
+    fn gamepads_need_both_nodes_and_the_remedy_is_said_once() {
+        let denied = |node| Err(KernelInputError::Denied(node));
+        let finding = gamepad_finding([denied(Node::Uinput), denied(Node::Uhid)]);
+        assert_eq!(
+            finding.finding,
+            "none: cannot open /dev/uinput: permission denied; cannot open /dev/uhid: permission denied"
+        );
+        assert_eq!(finding.remedy.unwrap().matches("60-lumen.rules").count(), 1);
+        let finding = gamepad_finding([Ok(()), Err(KernelInputError::Missing(Node::Uhid))]);
+        assert_eq!(finding.remedy.as_deref(), Some("load the kernel module: modprobe uhid"));
+        assert_eq!(gamepad_finding([Ok(()), Ok(())]).status, Health::Ok);
     }
 }

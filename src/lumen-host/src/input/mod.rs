@@ -6,6 +6,8 @@ mod us_layout;
 pub mod wayland;
 #[cfg(feature = "pipewire")]
 pub mod mutter;
+pub mod kernel;
+pub mod split;
 
 use lumen_core::gamestream::{control::HostMessage, input::InputEvent};
 

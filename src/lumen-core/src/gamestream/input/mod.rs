@@ -230,6 +230,18 @@ impl InputEvent {
         out[start..start + 4].copy_from_slice(&size.to_be_bytes());
     }
 
+    /// Whether a game controller did it, or is what it is about.
+    pub const fn is_of_controller(&self) -> bool {
+        matches!(
+            self,
+            Self::Controller(_)
+                | Self::ControllerArrival(_)
+                | Self::ControllerTouch(_)
+                | Self::ControllerMotion(_)
+                | Self::ControllerBattery(_)
+        )
+    }
+
     /// The packet type (section 3.2), one of [`magic`].
     pub const fn magic(&self) -> u32 {
         match self {
