@@ -1,6 +1,7 @@
 //! A sway as lumen starts it, with programs on it, and what the tests look at them with.
 
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Once;
@@ -136,6 +137,13 @@ impl Bed {
         let foot = self.spawn("foot", &["-o", "cursor.blink=no", "sh", "-c", script]);
         eventually("a terminal appears", || (self.windows() > before).then_some(()));
         foot
+    }
+
+    /// Names of the outputs that show something.
+    pub fn active_outputs(&self) -> Vec<String> {
+        let stream = UnixStream::connect(self.path("sway.sock")).expect("sway listens");
+        let outputs = swayipc::Connection::from(stream).get_outputs().expect("sway answers");
+        outputs.into_iter().filter(|output| output.active).map(|output| output.name).collect()
     }
 
     fn windows(&self) -> usize {
