@@ -61,6 +61,9 @@ if ! apt-cache show libavcodec59 >/dev/null 2>&1; then
   ffmpeg_packages=(ffmpeg)
 fi
 
+# Compositors and programs for the tests of real desktops. None of them is needed to build or to run lumen.
+wlroots_packages=(sway foot grim wev coreutils fonts-dejavu-core)
+
 # wait_for WHAT SECONDS COMMAND...: until the command succeeds.
 wait_for() {
   local what=$1 limit=$((SECONDS + $2)); shift 2

@@ -289,11 +289,6 @@ impl Desk {
             .ok_or_else(|| LinkError::Missing(format!("the compositor has no seat {name}")))
     }
 
-    /// Whether an interface is offered.
-    pub fn offers(&self, interface: &str) -> bool {
-        self.find(interface).is_some()
-    }
-
     fn find(&self, interface: &str) -> Option<(u32, u32)> {
         self.globals.iter().find(|(_, (offered, _))| offered == interface).map(|(name, (_, version))| (*name, *version))
     }

@@ -1,5 +1,5 @@
-//! Pictures of one output of a Wayland compositor, through shared memory: by `wlr-screencopy`, which everything on
-//! wlroots has.
+//! Pictures of one output of a Wayland compositor, through shared memory: by `ext-image-copy-capture` where it is
+//! offered, else by `wlr-screencopy`, which everything on wlroots has.
 //!
 //! A thread asks for the next picture as soon as the last one came, though never faster than the mode's rate, and keeps
 //! the newest for whoever calls [`Capture::next`]. The compositor answers once something changed, so a still screen
@@ -10,7 +10,10 @@
 //! changed, end the capture.
 
 mod buffers;
+mod copier;
+mod image_copy;
 mod mailbox;
+mod method;
 mod pace;
 mod pool;
 mod screencopy;
@@ -27,8 +30,8 @@ use super::{Capture, CaptureError, Captured};
 use crate::frame::Mode;
 use crate::wayland::LinkError;
 
+use self::copier::Copier;
 use self::mailbox::Mailbox;
-use self::screencopy::Screencopy;
 
 /// See the module. Dropping it ends its thread.
 #[derive(Debug)]
@@ -47,12 +50,12 @@ impl WaylandCapture {
         let system = |error: std::io::Error| LinkError::Missing(format!("capture cannot start: {error}"));
         let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC).map_err(|error| system(error.into()))?);
         let mailbox = Arc::new(Mailbox::default());
-        let screencopy = Screencopy::open(socket, output, mode, deadline)?;
+        let copier = Copier::open(socket, output, mode, deadline)?;
         let thread = std::thread::Builder::new()
             .name("capture".into())
             .spawn({
                 let (mailbox, stop) = (Arc::clone(&mailbox), Arc::clone(&stop));
-                move || screencopy.run(&mailbox, &stop)
+                move || copier.run(&mailbox, &stop)
             })
             .map_err(system)?;
         Ok(Self { mailbox, stop, thread: Some(thread) })

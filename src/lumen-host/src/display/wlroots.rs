@@ -3,7 +3,8 @@
 //! Its own instance has one output, named `HEADLESS-1` whenever it is started, at exactly the client's size and rate,
 //! and nothing on it but the application. A running one gets another output with a workspace that is named after
 //! client and application, so that rules in the user's configuration can know it; the output is unplugged with the
-//! session, and nothing else of the desktop is touched.
+//! session, and nothing else of the desktop is touched. sway 1.7
+//! cannot do that: there the output is made tiny and kept for the next session.
 //!
 //! Pictures come by [`capture::wayland`](crate::capture::wayland), input goes by
 //! [`input::wayland`](crate::input::wayland).

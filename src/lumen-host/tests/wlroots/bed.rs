@@ -1,6 +1,7 @@
 //! A sway as lumen starts it, with programs on it, and what the tests look at them with.
 
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Once;
@@ -138,6 +139,13 @@ impl Bed {
         foot
     }
 
+    /// Names of the outputs that show something.
+    pub fn active_outputs(&self) -> Vec<String> {
+        let stream = UnixStream::connect(self.path("sway.sock")).expect("sway listens");
+        let outputs = swayipc::Connection::from(stream).get_outputs().expect("sway answers");
+        outputs.into_iter().filter(|output| output.active).map(|output| output.name).collect()
+    }
+
     fn windows(&self) -> usize {
         self.output("swaymsg", &["-t", "get_tree"]).matches("\"app_id\": \"foot\"").count()
     }
@@ -194,6 +202,16 @@ pub fn psnr(image: &CpuImage, (width, height, shot): &(u32, u32, Vec<u8>)) -> f6
     if mean == 0.0 { f64::INFINITY } else { 10.0 * (255.0 * 255.0 / mean).log10() }
 }
 
+/// The same of two pictures of red, green and blue, in brightness alone; `None` if they differ in size.
+pub fn luma_psnr(picture: &[u8], (width, height, shot): &(u32, u32, Vec<u8>)) -> Option<f64> {
+    (picture.len() == shot.len()).then_some(())?;
+    let luma =
+        |pixel: &[u8]| 0.2126 * f64::from(pixel[0]) + 0.7152 * f64::from(pixel[1]) + 0.0722 * f64::from(pixel[2]);
+    let error: f64 = picture.chunks(3).zip(shot.chunks(3)).map(|(a, b)| (luma(a) - luma(b)).powi(2)).sum();
+    let mean = error / (f64::from(*width) * f64::from(*height));
+    Some(if mean == 0.0 { f64::INFINITY } else { 10.0 * (255.0 * 255.0 / mean).log10() })
+}
+
 /// How many colours a picture has, up to 64.
 pub fn colours(image: &CpuImage) -> usize {
     let mut seen = std::collections::BTreeSet::new();
@@ -208,7 +226,8 @@ pub fn colours(image: &CpuImage) -> usize {
     seen.len()
 }
 
-fn read_ppm(file: &Path) -> (u32, u32, Vec<u8>) {
+/// A picture as `grim -t ppm` writes it.
+pub fn read_ppm(file: &Path) -> (u32, u32, Vec<u8>) {
     let bytes = fs::read(file).expect("a screenshot");
     let mut begin = 0;
     let mut fields = Vec::new();

@@ -5,6 +5,10 @@
 
 mod bed;
 mod faults;
+#[path = "../sessions/harness.rs"]
+#[expect(dead_code, reason = "shared with the tests of sessions, which use all of it")]
+mod harness;
 mod input;
 mod outputs;
 mod pictures;
+mod streams;

@@ -55,6 +55,14 @@ impl Ipc {
         Ok(workspaces.into_iter().find(|workspace| workspace.name == name).map(|workspace| workspace.output))
     }
 
+    /// The workspace that an output shows.
+    ///
+    /// # Errors
+    /// If sway does not answer.
+    pub fn workspace_on(&mut self, output: &str) -> Result<Option<String>, String> {
+        Ok(self.outputs()?.into_iter().find(|known| known.name == output).and_then(|known| known.current_workspace))
+    }
+
     /// Gives an output exactly this size and rate.
     ///
     /// # Errors

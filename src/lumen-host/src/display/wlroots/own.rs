@@ -78,6 +78,7 @@ impl OwnSway {
             .env_remove("WAYLAND_DISPLAY")
             .env_remove("WAYLAND_SOCKET")
             .env_remove("I3SOCK")
+            .envs(renderer())
             .envs(spec.environment.iter().map(|(name, value)| (name, value)))
             .env("XDG_RUNTIME_DIR", &spec.directory)
             .env("SWAYSOCK", &ipc)
@@ -86,9 +87,6 @@ impl OwnSway {
             .env("WLR_BACKENDS", "headless")
             .env("WLR_HEADLESS_OUTPUTS", "1")
             .env("WLR_LIBINPUT_NO_DEVICES", "1");
-        if std::env::var_os("WLR_RENDERER").is_none() && !has_render_node() {
-            command.env("WLR_RENDERER", "pixman");
-        }
         let process = Process::spawn(command, &spec.session)
             .map_err(|error| failed(format!("sway cannot be started: {error}")))?;
         let mut own = Self { process, log };
@@ -173,6 +171,12 @@ fn configuration(script: &Path, x_server: XServer) -> String {
 fn ready_script(ready: &Path) -> String {
     let ready = ready.display();
     format!("printf '%s\\n%s\\n' \"$WAYLAND_DISPLAY\" \"$DISPLAY\" > '{ready}.part' && mv '{ready}.part' '{ready}'\n")
+}
+
+/// sway draws on the processor where there is no GPU; unless told otherwise it would end instead.
+fn renderer() -> Option<(&'static str, &'static str)> {
+    let is_free = std::env::var_os("WLR_RENDERER").is_none() && !has_render_node();
+    is_free.then_some(("WLR_RENDERER", "pixman"))
 }
 
 fn has_render_node() -> bool {

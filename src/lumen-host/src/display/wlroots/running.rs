@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
+use swayipc::Output;
 
 use crate::display::compositor::{CompositorSpec, PATIENCE};
+use crate::frame::Mode;
 use crate::wayland::connect_to;
 
 use super::Place;
@@ -15,8 +17,13 @@ use super::ipc::Ipc;
 
 /// How often a wait looks again.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// How the workspace of an output begins that waits for another session.
+const PARKED: &str = "lumen parked";
+/// What such an output shows.
+const PARKING_MODE: Mode = Mode::new(64, 64, 1);
 
-/// An output in somebody else's sway. Dropping it unplugs it.
+/// An output in somebody else's sway. Dropping it unplugs it, or parks it
+/// where sway cannot do that.
 #[derive(Debug)]
 pub struct Guest {
     ipc: PathBuf,
@@ -77,21 +84,11 @@ impl Guest {
         let guest = {
             // Two sessions that arrive at once would take each other's output for their own.
             let _turn = turn(&place.ipc)?;
-            let before: Vec<String> = ipc.outputs()?.into_iter().map(|output| output.name).collect();
-            ipc.run("create_output")?;
-            let deadline = Instant::now() + PATIENCE;
-            let output = loop {
-                let new = ipc.outputs()?.into_iter().map(|output| output.name).find(|name| !before.contains(name));
-                match new {
-                    Some(name) => break name,
-                    None if Instant::now() >= deadline => return Err("sway made no output".to_owned()),
-                    None => std::thread::sleep(POLL_INTERVAL),
-                }
-            };
-            Self { ipc: place.ipc.clone(), output }
+            let guest = Self { ipc: place.ipc.clone(), output: free_output(&mut ipc)? };
+            ipc.set_mode(&guest.output, spec.mode)?;
+            guest
         };
         let output = &guest.output;
-        ipc.set_mode(output, spec.mode)?;
         let workspace = workspace_name(&spec.identity);
         ipc.run(&format!("focus output {output}"))?;
         ipc.run(&format!("workspace \"{workspace}\""))?;
@@ -109,9 +106,39 @@ impl Guest {
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        let removed = Ipc::open(&self.ipc).and_then(|mut ipc| ipc.run(&format!("output {} unplug", self.output)));
+        let removed = Ipc::open(&self.ipc).and_then(|mut ipc| {
+            ipc.run(&format!("output {} unplug", self.output)).or_else(|_| park(&mut ipc, &self.output))
+        });
         if let Err(error) = removed {
             tracing::warn!(output = self.output, %error, "the output stays behind");
+        }
+    }
+}
+
+/// Makes an output as small as can be and marks it for the next session: sway 1.7 can neither unplug nor disable one
+/// that has no screen.
+fn park(ipc: &mut Ipc, output: &str) -> Result<(), String> {
+    let workspace = ipc.workspace_on(output)?.ok_or_else(|| format!("{output} shows no workspace"))?;
+    ipc.run(&format!("rename workspace \"{workspace}\" to \"{PARKED} {output}\""))?;
+    ipc.set_mode(output, PARKING_MODE)
+}
+
+/// An output that nobody uses: one that an earlier session parked, or a new one.
+fn free_output(ipc: &mut Ipc) -> Result<String, String> {
+    let before = ipc.outputs()?;
+    let is_parked =
+        |output: &&Output| output.current_workspace.as_ref().is_some_and(|workspace| workspace.starts_with(PARKED));
+    if let Some(parked) = before.iter().find(is_parked) {
+        return Ok(parked.name.clone());
+    }
+    ipc.run("create_output")?;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let is_new = |name: &String| before.iter().all(|output| output.name != *name);
+        match ipc.outputs()?.into_iter().map(|output| output.name).find(is_new) {
+            Some(name) => return Ok(name),
+            None if Instant::now() >= deadline => return Err("sway made no output".to_owned()),
+            None => std::thread::sleep(POLL_INTERVAL),
         }
     }
 }
