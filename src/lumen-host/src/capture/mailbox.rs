@@ -56,29 +56,44 @@ impl Mailbox {
         self.changed.notify_all();
     }
 
-    /// Why no further picture comes, if so.
-    pub fn ended(&self) -> Option<String> {
-        self.lock().ended.clone()
+    /// Whether [`Mailbox::end`] was called.
+    pub fn has_ended(&self) -> bool {
+        self.lock().ended.is_some()
     }
 
-    /// From now on only pictures of this size are taken, and captures so far end.
-    pub fn restart(&self, wanted: Option<Size>) {
+    /// Forgets the picture that was on the screen: what comes next is a new one.
+    pub fn clear(&self) {
+        self.lock().newest = None;
+    }
+
+    /// From now on only pictures of this size are taken; of any, if none is named.
+    pub fn want(&self, size: Option<Size>) {
+        self.lock().wanted = size;
+    }
+
+    /// The mode was changed: captures so far end.
+    pub fn restart(&self) {
         let mut state = self.lock();
         state.generation += 1;
         state.newest = None;
-        state.wanted = wanted;
         self.changed.notify_all();
     }
 
-    /// Waits until there is a picture.
+    /// Wakes [`Mailbox::wait`].
+    pub fn wake(&self) {
+        let _state = self.lock();
+        self.changed.notify_all();
+    }
+
+    /// Waits until there is a picture, or `ended` (looked at after each [`Mailbox::wake`]) says why none comes.
     ///
     /// # Errors
     /// Why there is none: it ended, or none came in time.
-    pub fn wait(&self, deadline: Instant) -> Result<(), String> {
+    pub fn wait(&self, deadline: Instant, ended: impl Fn() -> Option<String>) -> Result<(), String> {
         let mut state = self.lock();
         loop {
-            if let Some(reason) = &state.ended {
-                return Err(reason.clone());
+            if let Some(reason) = state.ended.clone().or_else(&ended) {
+                return Err(reason);
             }
             if state.newest.is_some() {
                 return Ok(());
@@ -221,11 +236,12 @@ mod tests {
     fn a_change_of_mode_ends_captures_and_refuses_pictures_of_the_old_size() {
         let (mailbox, mut pool) = (Arc::new(Mailbox::default()), Pool::default());
         let mut old = MailboxCapture::new(Arc::clone(&mailbox));
-        mailbox.restart(Some(Size { width: 4, height: 4 }));
+        mailbox.restart();
+        mailbox.want(Some(Size { width: 4, height: 4 }));
         put(&mailbox, &mut pool, 1);
         assert!(old.next(Instant::now()).is_err());
         assert_eq!(taken(&mut MailboxCapture::new(Arc::clone(&mailbox))), None);
-        assert!(mailbox.wait(Instant::now() + Duration::from_millis(1)).is_err());
+        assert!(mailbox.wait(Instant::now(), || None).is_err());
     }
 
     #[test]

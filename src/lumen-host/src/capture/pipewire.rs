@@ -12,7 +12,7 @@ mod params;
 mod picture;
 mod thread;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ use crate::mediaserver::Remote;
 pub use find::find_node;
 
 use super::CaptureError;
-use super::mailbox::{Mailbox, MailboxCapture, Size};
+use super::mailbox::{Mailbox, Size};
 
 /// What a consumer asks of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,26 +42,29 @@ impl Wanted {
     }
 }
 
-/// A running consumer of one node. Dropping it ends the stream and all captures of it.
+/// A running consumer of one node. Dropping it ends the stream. Its captures go on: another stream may follow into
+/// the same mailbox, and whoever knows that none will ends that.
 #[derive(Debug)]
 pub struct NodeStream {
     mailbox: Arc<Mailbox>,
+    ended: Arc<OnceLock<String>>,
     orders: thread::Orders,
     thread: Option<JoinHandle<()>>,
 }
 
 impl NodeStream {
-    /// Begins to take pictures of node `node` of `remote`. The first picture comes later: see
+    /// Begins to put pictures of node `node` of `remote` into `mailbox`. The first comes later: see
     /// [`NodeStream::wait`].
     ///
     /// # Errors
     /// If no thread can be started. All other failures end the stream.
-    pub fn start(remote: Remote, node: u32, wanted: Wanted) -> Result<Self, CaptureError> {
-        let mailbox = Arc::new(Mailbox::default());
-        mailbox.restart(wanted.size());
-        let (orders, thread) = thread::start(remote, node, wanted, Arc::clone(&mailbox))
+    pub fn start(remote: Remote, node: u32, wanted: Wanted, mailbox: Arc<Mailbox>) -> Result<Self, CaptureError> {
+        mailbox.clear();
+        mailbox.want(wanted.size());
+        let ended = Arc::new(OnceLock::new());
+        let (orders, thread) = thread::start(remote, node, wanted, Arc::clone(&mailbox), Arc::clone(&ended))
             .map_err(|error| CaptureError::DisplayGone(format!("its capture cannot start: {error}")))?;
-        Ok(Self { mailbox, orders, thread: Some(thread) })
+        Ok(Self { mailbox, ended, orders, thread: Some(thread) })
     }
 
     /// Waits for a picture.
@@ -69,24 +72,20 @@ impl NodeStream {
     /// # Errors
     /// If the stream ended, or none came within `patience`.
     pub fn wait(&self, patience: Duration) -> Result<(), String> {
-        self.mailbox.wait(Instant::now() + patience)
+        self.mailbox.wait(Instant::now() + patience, || self.ended())
     }
 
-    /// Asks for something else from now on. Captures end; pictures of another size than the wanted one are not taken
-    /// any more.
+    /// Asks for something else from now on. Captures so far end; pictures of another size than the wanted one are not
+    /// taken any more.
     pub fn renegotiate(&self, wanted: Wanted) {
-        self.mailbox.restart(wanted.size());
+        self.mailbox.restart();
+        self.mailbox.want(wanted.size());
         self.orders.renegotiate(wanted);
-    }
-
-    /// A capture of what the node shows.
-    pub fn capture(&self) -> MailboxCapture {
-        MailboxCapture::new(Arc::clone(&self.mailbox))
     }
 
     /// Why no picture comes any more, if so.
     pub fn ended(&self) -> Option<String> {
-        self.mailbox.ended()
+        self.ended.get().cloned()
     }
 }
 
@@ -96,6 +95,5 @@ impl Drop for NodeStream {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-        self.mailbox.end("its capture was closed");
     }
 }

@@ -7,14 +7,17 @@ mod recording;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use crate::capture::Capture;
+use crate::capture::mailbox::{Mailbox, MailboxCapture};
 use crate::capture::pipewire::{NodeStream, Wanted};
 use crate::config::Instance;
 use crate::frame::Mode;
 use crate::input::InputSink;
-use crate::input::mutter::MutterInput;
+use crate::input::mutter::{MutterInput, SharedTarget};
 use crate::mediaserver::Remote;
 
 use super::DisplayError;
@@ -68,24 +71,45 @@ pub fn start(spec: &CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError>
     Ok(Box::new(Mutter::start(spec)?))
 }
 
+/// How often a monitor that was lost is asked for again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(250);
+
 /// See the module.
 struct Mutter {
-    // Fields are dropped in order: the recording while there still is somebody to tell.
-    screen: Option<Screen>,
-    bus: Bus,
+    // Fields are dropped in order: the monitor while there still is somebody to tell.
+    screen: Monitor,
     own: Option<Own>,
-    remote: Remote,
+    maker: Maker,
+    target: SharedTarget,
     mode: Mode,
     environment: Vec<(String, String)>,
 }
 
-/// The virtual monitor.
+/// The virtual monitor of the session.
+enum Monitor {
+    /// It is there.
+    There(Screen),
+    /// PipeWire went away and took it along; it is being made again.
+    Returning(JoinHandle<Result<Screen, DisplayError>>),
+    /// It cannot be made.
+    Lost(String),
+}
+
+/// A monitor that is there.
 struct Screen {
     node: NodeStream,
     recording: Recording,
 }
 
-/// The processes of a Mutter of its own.
+/// What a monitor is made with.
+#[derive(Clone)]
+struct Maker {
+    bus: Bus,
+    remote: Remote,
+    mailbox: Arc<Mailbox>,
+}
+
+/// The processes of a Mutter of its own. The bus outlives its user.
 struct Own {
     mutter: Process,
     daemon: Process,
@@ -99,10 +123,13 @@ impl Mutter {
             Instance::Own => Self::start_own(spec)?,
             Instance::Running => Self::find_running(spec)?,
         };
-        let mut mutter = Self { screen: None, bus, own, remote, mode: spec.mode, environment };
-        mutter.wait_until_up()?;
-        mutter.screen = Some(mutter.open_screen(spec.mode)?);
-        Ok(mutter)
+        let mut own = own;
+        let ended = || own.as_mut().and_then(|own| own.mutter.poll()).map(|status| status.to_string());
+        recording::wait_for_interfaces(&bus, ended).map_err(failed)?;
+        let maker = Maker { bus, remote, mailbox: Arc::default() };
+        let screen = maker.make(spec.mode)?;
+        let target = Arc::new(Mutex::new(screen.recording.target()));
+        Ok(Self { screen: Monitor::There(screen), own, maker, target, mode: spec.mode, environment })
     }
 
     fn start_own(spec: &CompositorSpec) -> Result<(Option<Own>, Bus, Vec<(String, String)>), DisplayError> {
@@ -162,15 +189,63 @@ impl Mutter {
         Ok((None, bus, environment))
     }
 
-    fn wait_until_up(&mut self) -> Result<(), DisplayError> {
-        let own = &mut self.own;
-        let ended = || own.as_mut().and_then(|own| own.mutter.poll()).map(|status| status.to_string());
-        recording::wait_for_interfaces(&self.bus, ended).map_err(failed)
+    /// Looks whether a monitor was lost, or is back.
+    fn look_after_monitor(&mut self) {
+        let next = match &mut self.screen {
+            Monitor::There(screen) => screen.node.ended().map(|reason| {
+                tracing::warn!(reason, "the monitor is gone and is made again");
+                self.maker.make_again(self.mode)
+            }),
+            Monitor::Returning(making) if making.is_finished() => None,
+            Monitor::Returning(_) | Monitor::Lost(_) => return,
+        };
+        match next {
+            Some(next) => self.screen = next,
+            None if matches!(self.screen, Monitor::Returning(_)) => self.take_back(),
+            None => {}
+        }
     }
 
-    fn open_screen(&self, mode: Mode) -> Result<Screen, DisplayError> {
+    /// Waits for a monitor that is being made again.
+    fn take_back(&mut self) {
+        let Monitor::Returning(making) = std::mem::replace(&mut self.screen, Monitor::Lost(String::new())) else {
+            return;
+        };
+        let made = making.join().unwrap_or_else(|_| Err(failed("its thread broke".to_owned())));
+        self.put(made);
+    }
+
+    fn put(&mut self, made: Result<Screen, DisplayError>) {
+        self.screen = match made {
+            Ok(screen) => {
+                *self.target.lock().unwrap_or_else(PoisonError::into_inner) = screen.recording.target();
+                Monitor::There(screen)
+            }
+            Err(error) => {
+                self.maker.mailbox.end(error.to_string());
+                Monitor::Lost(error.to_string())
+            }
+        };
+    }
+
+    /// The monitor, waited for if it is on its way.
+    fn screen(&mut self) -> Result<&Screen, DisplayError> {
+        if matches!(self.screen, Monitor::Returning(_)) {
+            self.take_back();
+        }
+        match &self.screen {
+            Monitor::There(screen) => Ok(screen),
+            Monitor::Lost(reason) => Err(failed(reason.clone())),
+            Monitor::Returning(_) => Err(failed("its monitor is on its way".to_owned())),
+        }
+    }
+}
+
+impl Maker {
+    fn make(&self, mode: Mode) -> Result<Screen, DisplayError> {
         let recording = Recording::start(&self.bus).map_err(failed)?;
-        let node = NodeStream::start(self.remote.clone(), recording.node(), Wanted::Exactly(mode))
+        let mailbox = Arc::clone(&self.mailbox);
+        let node = NodeStream::start(self.remote.clone(), recording.node(), Wanted::Exactly(mode), mailbox)
             .map_err(|error| failed(error.to_string()))?;
         node.wait(PATIENCE).map_err(|reason| refused(mode, reason))?;
         // The first keys after a keyboard appears are lost, so it appears before anybody types.
@@ -178,8 +253,22 @@ impl Mutter {
         Ok(Screen { node, recording })
     }
 
-    fn screen(&self) -> Result<&Screen, DisplayError> {
-        self.screen.as_ref().ok_or_else(|| failed("it has no monitor".to_owned()))
+    /// Tries for a while.
+    fn make_again(&self, mode: Mode) -> Monitor {
+        let maker = self.clone();
+        let making = std::thread::Builder::new().name("monitor".into()).spawn(move || {
+            let deadline = Instant::now() + PATIENCE;
+            loop {
+                match maker.make(mode) {
+                    Err(error) if Instant::now() < deadline && !maker.mailbox.has_ended() => {
+                        tracing::debug!(%error, "the monitor is not back yet");
+                        std::thread::sleep(RETRY_INTERVAL);
+                    }
+                    made => return made,
+                }
+            }
+        });
+        making.map_or_else(|error| Monitor::Lost(error.to_string()), Monitor::Returning)
     }
 }
 
@@ -202,36 +291,53 @@ impl Compositor for Mutter {
         if let Err(reason) = screen.node.wait(RESIZE_PATIENCE) {
             tracing::info!(reason, "the monitor does not change its size: it is made anew");
             // The old one goes first: programs then move to the only monitor there is.
-            self.screen = None;
-            let opened = self.open_screen(mode);
-            if opened.is_err() {
-                self.screen = Some(self.open_screen(self.mode)?);
+            self.screen = Monitor::Lost("its mode is being changed".to_owned());
+            let made = self.maker.make(mode);
+            if let Err(error) = made {
+                let old = self.maker.make(self.mode);
+                self.put(old);
+                return Err(error);
             }
-            self.screen = Some(opened?);
+            self.put(made);
         }
         self.mode = mode;
         Ok(())
     }
 
     fn capture(&mut self) -> Result<Box<dyn Capture>, DisplayError> {
-        Ok(Box::new(self.screen()?.node.capture()))
+        self.screen()?;
+        Ok(Box::new(MailboxCapture::new(Arc::clone(&self.maker.mailbox))))
     }
 
     fn input(&mut self) -> Result<Box<dyn InputSink>, DisplayError> {
-        let recording = &self.screen()?.recording;
-        Ok(Box::new(MutterInput::new(recording.remote_desktop(), recording.stream(), self.mode)))
+        self.screen()?;
+        Ok(Box::new(MutterInput::new(Arc::clone(&self.target), self.mode)))
     }
 
     fn gone(&mut self) -> Option<String> {
-        if let Some(own) = &mut self.own {
-            if let Some(status) = own.mutter.poll() {
-                return Some(format!("mutter ended: {status}"));
-            }
-            if let Some(status) = own.daemon.poll() {
-                return Some(format!("its message bus ended: {status}"));
-            }
+        let ended = self.own.as_mut().and_then(|own| {
+            let mutter = own.mutter.poll().map(|status| format!("mutter ended: {status}"));
+            mutter.or_else(|| own.daemon.poll().map(|status| format!("its message bus ended: {status}")))
+        });
+        if let Some(reason) = ended {
+            self.maker.mailbox.end(reason.clone());
+            return Some(reason);
         }
-        self.screen.as_ref()?.node.ended()
+        self.look_after_monitor();
+        match &self.screen {
+            Monitor::Lost(reason) => Some(reason.clone()),
+            Monitor::There(_) | Monitor::Returning(_) => None,
+        }
+    }
+}
+
+impl Drop for Mutter {
+    fn drop(&mut self) {
+        self.maker.mailbox.end("the display was closed");
+        if matches!(self.screen, Monitor::Returning(_)) {
+            self.own = None;
+            self.take_back();
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! a pen moves the pointer and presses its first button. Gamepads do not come here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use lumen_core::gamestream::control::HostMessage;
 use lumen_core::gamestream::input::{
@@ -9,6 +10,7 @@ use lumen_core::gamestream::input::{
     ScrollAxis, TouchEvent, VirtualKey,
 };
 use zbus::blocking::Proxy;
+use zbus::zvariant::DynamicType;
 
 use crate::frame::Mode;
 
@@ -26,10 +28,21 @@ const NOTCH_STEP: f64 = 10.0;
 /// Mutter's flag for scrolling that comes from a wheel.
 const FROM_WHEEL: u32 = 2;
 
+/// Where input goes: it changes when a monitor has to be made anew.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The RemoteDesktop session.
+    pub session: Proxy<'static>,
+    /// The stream that positions are on.
+    pub stream: String,
+}
+
+/// A [`Target`] that a display and its input share.
+pub type SharedTarget = Arc<Mutex<Target>>;
+
 /// See the module.
 pub struct MutterInput {
-    session: Proxy<'static>,
-    stream: String,
+    target: SharedTarget,
     mode: Mode,
     /// Keys that are held, by what the client calls them: the release goes to the same key.
     keys: BTreeMap<VirtualKey, EvdevKey>,
@@ -38,16 +51,17 @@ pub struct MutterInput {
 }
 
 impl MutterInput {
-    /// Input of `session`, positions being those on `stream`, a monitor of `mode`.
-    pub fn new(session: Proxy<'static>, stream: String, mode: Mode) -> Self {
-        Self { session, stream, mode, keys: BTreeMap::new(), buttons: BTreeSet::new(), fingers: BTreeMap::new() }
+    /// Input to `target`, a monitor of `mode`.
+    pub fn new(target: SharedTarget, mode: Mode) -> Self {
+        Self { target, mode, keys: BTreeMap::new(), buttons: BTreeSet::new(), fingers: BTreeMap::new() }
     }
 
-    fn send<B: serde::Serialize + zbus::zvariant::DynamicType>(&self, method: &'static str, body: &B) {
-        if let Err(error) = self.session.call_noreply(method, body) {
-            // A compositor that is gone is noticed by the display.
-            tracing::debug!(method, %error, "input does not reach the compositor");
-        }
+    fn target(&self) -> Target {
+        self.target.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn send<B: serde::Serialize + DynamicType>(&self, method: &'static str, body: &B) {
+        send(&self.target().session, method, body);
     }
 
     fn key(&mut self, event: &KeyEvent) {
@@ -94,7 +108,8 @@ impl MutterInput {
 
     fn move_to(&self, position: [f64; 2]) {
         let (x, y) = self.position(position);
-        self.send("NotifyPointerMotionAbsolute", &(self.stream.as_str(), x, y));
+        let Target { session, stream } = self.target();
+        send(&session, "NotifyPointerMotionAbsolute", &(stream, x, y));
     }
 
     fn scroll(&self, scroll: Scroll) {
@@ -116,12 +131,13 @@ impl MutterInput {
         let (x, y) = self.position(parts(touch.x, touch.y));
         match touch.event {
             PointerEvent::Down | PointerEvent::Move => {
+                let Target { session, stream } = self.target();
                 if let Some(slot) = self.fingers.get(&touch.pointer) {
-                    self.send("NotifyTouchMotion", &(self.stream.as_str(), *slot, x, y));
+                    send(&session, "NotifyTouchMotion", &(stream, *slot, x, y));
                 } else if let Some(slot) = (0..MAX_FINGERS).find(|slot| !self.fingers.values().any(|held| held == slot))
                 {
                     self.fingers.insert(touch.pointer, slot);
-                    self.send("NotifyTouchDown", &(self.stream.as_str(), slot, x, y));
+                    send(&session, "NotifyTouchDown", &(stream, slot, x, y));
                 }
             }
             PointerEvent::Up | PointerEvent::Cancel => {
@@ -189,6 +205,13 @@ impl InputSink for MutterInput {
 
     fn poll_feedback(&mut self) -> Option<HostMessage> {
         None
+    }
+}
+
+fn send<B: serde::Serialize + DynamicType>(session: &Proxy<'static>, method: &'static str, body: &B) {
+    if let Err(error) = session.call_noreply(method, body) {
+        // A compositor that is gone is noticed by the display.
+        tracing::debug!(method, %error, "input does not reach the compositor");
     }
 }
 

@@ -19,17 +19,34 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(200);
 /// How often a socket is looked for.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Tells the session manager (version 0.5 and later) to leave devices alone.
+/// A program that ends sooner than this after its start is not started again before that.
+const RESTART_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Tells the session manager (version 0.5 and later) to leave devices alone, and to do without a message bus.
 const MANAGER_SETTINGS: &str = "\
 wireplumber.profiles = {
-  main = { hardware.audio = disabled, hardware.bluetooth = disabled, hardware.video-capture = disabled }
+  main = {
+    hardware.audio = disabled
+    hardware.bluetooth = disabled
+    hardware.video-capture = disabled
+    support.reserve-device = disabled
+    support.portal-permissionstore = disabled
+    support.logind = disabled
+  }
 }
 ";
 
-/// The same for version 0.4.
+/// The same for version 0.4. Its own files numbered 90 act upon what those before them say.
 const OLD_MANAGER_SETTINGS: [(&str, &str); 2] = [
-    ("main.lua.d", "alsa_monitor.enabled = false\nv4l2_monitor.enabled = false\nlibcamera_monitor.enabled = false\n"),
-    ("bluetooth.lua.d", "bluez_monitor.enabled = false\nbluez_midi_monitor = { enabled = false }\n"),
+    (
+        "main.lua.d",
+        "alsa_monitor.enabled = false\nv4l2_monitor.enabled = false\nlibcamera_monitor.enabled = false\n\
+         default_access.properties[\"enable-flatpak-portal\"] = false\n",
+    ),
+    (
+        "bluetooth.lua.d",
+        "bluez_monitor.enabled = false\nif bluez_midi_monitor then bluez_midi_monitor.enabled = false end\n",
+    ),
 ];
 
 /// See the module. Dropping it ends the programs.
@@ -123,35 +140,34 @@ impl Shared {
     }
 }
 
-/// Starts all programs again once one has ended: none of them gets on without the others for long.
+/// Starts again what ended. Without PipeWire the others cannot go on either.
 fn watch(shared: &Shared, recipe: &Recipe) {
     let mut state = shared.lock();
+    let mut started = Instant::now();
     while !state.stopping {
         state = shared.stop.wait_timeout(state, WATCH_INTERVAL).unwrap_or_else(PoisonError::into_inner).0;
-        if state.stopping {
-            return;
-        }
-        let ended = state
-            .running
-            .iter_mut()
-            .find_map(|process| process.poll().map(|status| (process.name().to_owned(), status)));
-        let restart = match ended {
-            Some((program, status)) => {
-                tracing::warn!(program, %status, "a program of the session's PipeWire ended: it is started again");
-                true
-            }
-            None => state.running.is_empty(),
-        };
-        if !restart {
+        if state.stopping || started.elapsed() < RESTART_INTERVAL {
             continue;
         }
-        while state.running.pop().is_some() {}
-        drop(state);
-        let started = recipe.start_all(&|| shared.lock().stopping);
-        state = shared.lock();
-        match started {
-            Ok(running) => state.running = running,
-            Err(error) => tracing::warn!(%error, "the session stays without sound for now"),
+        let ended = state.running.iter_mut().position(|process| process.poll().is_some());
+        let result = match ended {
+            None if !state.running.is_empty() => continue,
+            Some(at @ 1..) => {
+                tracing::warn!(program = recipe.programs[at], "ended and is started again");
+                recipe.start(recipe.programs[at]).map(|process| state.running[at] = process)
+            }
+            Some(0) | None => {
+                tracing::warn!("the session's PipeWire ended and is started again");
+                while state.running.pop().is_some() {}
+                drop(state);
+                let running = recipe.start_all(&|| shared.lock().stopping);
+                state = shared.lock();
+                running.map(|running| state.running = running)
+            }
+        };
+        started = Instant::now();
+        if let Err(error) = result {
+            tracing::warn!(%error, "the session stays without sound for now");
         }
     }
 }
@@ -161,7 +177,7 @@ impl Recipe {
         let settings = self.configuration().join("wireplumber");
         for (directory, text) in OLD_MANAGER_SETTINGS {
             fs::create_dir_all(settings.join(directory))?;
-            fs::write(settings.join(directory).join("90-lumen.lua"), text)?;
+            fs::write(settings.join(directory).join("80-lumen.lua"), text)?;
         }
         fs::create_dir_all(settings.join("wireplumber.conf.d"))?;
         fs::write(settings.join("wireplumber.conf.d/90-lumen.conf"), MANAGER_SETTINGS)

@@ -87,13 +87,14 @@ fn each_session_hears_its_own_programs_only() {
         write_wav(&file, &[hertz, hertz], 60);
         file
     });
-    let _players = [0, 1].map(|at| play(&server, &sounds[at], [&first, &second][at], &files[at], None));
+    let players = [0, 1].map(|at| play(&server, &sounds[at], [&first, &second][at], &files[at], None));
     for (source, (own, other)) in sources.iter_mut().zip([(440.0, 660.0), (660.0, 440.0)]) {
         listen_until(&mut **source, "its own tone", |heard| loudness(heard, 2, 0, own) > 0.2);
         let heard = listen(&mut **source);
         let (own, other) = (loudness(&heard, 2, 1, own), loudness(&heard, 2, 1, other));
         assert!(own > 0.2 && other < own / 100.0, "own tone {own}, the other session's {other}");
     }
+    drop(players);
     drop(sources);
     drop(sounds);
     drop(server);

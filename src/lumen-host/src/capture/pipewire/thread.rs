@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -57,14 +57,21 @@ impl std::fmt::Debug for Orders {
     }
 }
 
-/// Starts the thread. Whatever goes wrong in it ends the mailbox.
-pub fn start(remote: Remote, node: u32, wanted: Wanted, mailbox: Arc<Mailbox>) -> io::Result<(Orders, JoinHandle<()>)> {
+/// Starts the thread. Why it came to its end, `ended` says.
+pub fn start(
+    remote: Remote,
+    node: u32,
+    wanted: Wanted,
+    mailbox: Arc<Mailbox>,
+    ended: Arc<OnceLock<String>>,
+) -> io::Result<(Orders, JoinHandle<()>)> {
     let (sender, receiver) = pipewire::channel::channel();
     let thread = std::thread::Builder::new().name("capture".into()).spawn(move || {
-        if let Err(error) = run(remote, node, wanted, &mailbox, receiver) {
-            mailbox.end(format!("PipeWire: {error}"));
+        if let Err(error) = run(remote, node, wanted, &mailbox, &ended, receiver) {
+            let _ = ended.set(format!("PipeWire: {error}"));
         }
-        mailbox.end("its stream ended");
+        let _ = ended.set("its stream ended".to_owned());
+        mailbox.wake();
     })?;
     Ok((Orders(sender), thread))
 }
@@ -74,6 +81,7 @@ fn run(
     node: u32,
     wanted: Wanted,
     mailbox: &Arc<Mailbox>,
+    ended: &Arc<OnceLock<String>>,
     orders: Receiver<Request>,
 ) -> Result<(), pipewire::Error> {
     pipewire::init();
@@ -83,11 +91,11 @@ fn run(
     let _errors = core
         .add_listener_local()
         .error({
-            let (mailbox, main_loop) = (Arc::clone(mailbox), main_loop.clone());
+            let (ended, main_loop) = (Arc::clone(ended), main_loop.clone());
             move |id, _, code, message| {
                 // Errors of single objects are told to their proxies; those of the core are the end of the connection.
                 if id == pipewire::core::PW_ID_CORE {
-                    mailbox.end(format!("PipeWire is gone: {message} ({code})"));
+                    let _ = ended.set(format!("PipeWire is gone: {message} ({code})"));
                     main_loop.quit();
                 }
             }
@@ -105,7 +113,7 @@ fn run(
     let _events = stream
         .add_local_listener_with_user_data(Consumer::new(Arc::clone(mailbox)))
         .state_changed({
-            let (mailbox, main_loop) = (Arc::clone(mailbox), main_loop.clone());
+            let (ended, main_loop) = (Arc::clone(ended), main_loop.clone());
             let mut linked = false;
             move |_, _, old, new| {
                 tracing::debug!(node, ?old, ?new, "state of a capture");
@@ -116,7 +124,7 @@ fn run(
                 };
                 linked |= matches!(old, StreamState::Paused | StreamState::Streaming);
                 if let Some(reason) = gone {
-                    mailbox.end(reason);
+                    let _ = ended.set(reason);
                     main_loop.quit();
                 }
             }

@@ -9,6 +9,7 @@ use zbus::blocking::Proxy;
 use zbus::zvariant::{OwnedObjectPath, Value};
 
 use crate::display::compositor::PATIENCE;
+use crate::input::mutter::Target;
 
 use super::bus::Bus;
 
@@ -96,14 +97,9 @@ impl Recording {
         self.node
     }
 
-    /// The RemoteDesktop session.
-    pub fn remote_desktop(&self) -> Proxy<'static> {
-        self.remote_desktop.clone()
-    }
-
-    /// The stream's name for positions.
-    pub fn stream(&self) -> String {
-        self.stream.to_string()
+    /// Where input goes.
+    pub fn target(&self) -> Target {
+        Target { session: self.remote_desktop.clone(), stream: self.stream.to_string() }
     }
 
     /// Makes the keyboard appear.
