@@ -1,9 +1,9 @@
 //! Capture: whatever yields pictures of one display. It never waits for the encoder.
 
-pub mod wayland;
 pub mod mailbox;
 #[cfg(feature = "pipewire")]
 pub mod pipewire;
+pub mod wayland;
 
 use std::time::Instant;
 

@@ -6,9 +6,11 @@
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::capture::Capture;
+use crate::capture::mailbox::{Mailbox, MailboxCapture};
 use crate::capture::pipewire::{NodeStream, Wanted, find_node};
 use crate::frame::Mode;
 use crate::input::InputSink;
@@ -96,15 +98,17 @@ pub fn start(spec: &CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError>
         .env_remove("DISPLAY")
         .env_remove("WAYLAND_DISPLAY")
         .envs(spec.environment.iter().map(|(name, value)| (name, value)));
-    let process = Process::spawn(command, &spec.session)
-        .map_err(|error| failed(format!("it cannot be started: {error}")))?;
-    let mut gamescope = Gamescope { node: None, process, directory: spec.directory.clone(), mode: spec.mode };
+    let process =
+        Process::spawn(command, &spec.session).map_err(|error| failed(format!("it cannot be started: {error}")))?;
+    let mailbox = Arc::default();
+    let mut gamescope = Gamescope { node: None, mailbox, process, directory: spec.directory.clone(), mode: spec.mode };
     let deadline = Instant::now() + START_PATIENCE;
     gamescope.wait_for(EI_SOCKET, deadline)?;
     let pid = gamescope.process.id();
     let left = deadline.saturating_duration_since(Instant::now());
     let node = find_node(&remote, pid, left).map_err(failed)?;
-    let node = NodeStream::start(remote, node, Wanted::Anything(spec.mode)).map_err(|error| failed(error.to_string()))?;
+    let node = NodeStream::start(remote, node, Wanted::Anything(spec.mode), Arc::clone(&gamescope.mailbox))
+        .map_err(|error| failed(error.to_string()))?;
     gamescope.node = Some(node);
     Ok(Box::new(gamescope))
 }
@@ -113,6 +117,7 @@ pub fn start(spec: &CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError>
 struct Gamescope {
     // Dropped first: there is nothing to take pictures from afterwards.
     node: Option<NodeStream>,
+    mailbox: Arc<Mailbox>,
     process: Process,
     directory: PathBuf,
     mode: Mode,
@@ -162,13 +167,13 @@ impl Compositor for Gamescope {
         if mode == self.mode {
             return Ok(());
         }
-        let reason = "gamescope keeps its size for as long as the game runs; quit the session and start it anew".to_owned();
+        let reason =
+            "gamescope keeps its size for as long as the game runs; quit the session and start it anew".to_owned();
         Err(DisplayError::Mode { backend: NAME, width: mode.width, height: mode.height, reason })
     }
 
     fn capture(&mut self) -> Result<Box<dyn Capture>, DisplayError> {
-        let node = self.node.as_ref().ok_or_else(|| failed("it has no node".to_owned()))?;
-        Ok(Box::new(node.capture()))
+        Ok(Box::new(MailboxCapture::new(Arc::clone(&self.mailbox))))
     }
 
     fn input(&mut self) -> Result<Box<dyn InputSink>, DisplayError> {
@@ -181,7 +186,16 @@ impl Compositor for Gamescope {
     }
 
     fn gone(&mut self) -> Option<String> {
-        self.process.poll().map(|status| format!("gamescope ended: {status}"))
+        let ended = self.process.poll().map(|status| format!("gamescope ended: {status}"));
+        let reason = ended.or_else(|| self.node.as_ref().and_then(NodeStream::ended))?;
+        self.mailbox.end(reason.clone());
+        Some(reason)
+    }
+}
+
+impl Drop for Gamescope {
+    fn drop(&mut self) {
+        self.mailbox.end("the display was removed");
     }
 }
 

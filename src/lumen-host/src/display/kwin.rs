@@ -8,9 +8,11 @@ mod screencast;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::capture::Capture;
+use crate::capture::mailbox::{Mailbox, MailboxCapture};
 use crate::capture::pipewire::{NodeStream, Wanted};
 use crate::config::Instance;
 use crate::frame::Mode;
@@ -104,6 +106,7 @@ pub fn start(spec: &CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError>
     };
     let mut kwin = Kwin {
         screen: None,
+        mailbox: Arc::default(),
         process,
         socket,
         display: name,
@@ -156,6 +159,7 @@ fn running_socket() -> Option<PathBuf> {
 struct Kwin {
     // Fields are dropped in order: the pictures, the output, the compositor.
     screen: Option<Screen>,
+    mailbox: Arc<Mailbox>,
     process: Option<Process>,
     socket: PathBuf,
     display: String,
@@ -180,8 +184,9 @@ impl Kwin {
         };
         let deadline = Instant::now() + PATIENCE;
         let cast = Screencast::start(&self.socket, &source, deadline).map_err(|error| failed(error.to_string()))?;
-        let node = NodeStream::start(self.remote.clone(), cast.node(), Wanted::Anything(mode))
-            .map_err(|error| failed(error.to_string()))?;
+        let node =
+            NodeStream::start(self.remote.clone(), cast.node(), Wanted::Anything(mode), Arc::clone(&self.mailbox))
+                .map_err(|error| failed(error.to_string()))?;
         Ok(Screen { node, cast })
     }
 }
@@ -212,14 +217,23 @@ impl Compositor for Kwin {
             return Err(DisplayError::Mode { backend: NAME, width: mode.width, height: mode.height, reason });
         }
         // The new output comes before the old one goes, so that its windows have somewhere to move to.
-        self.screen = Some(self.open_screen(mode)?);
-        self.mode = mode;
-        Ok(())
+        let old = self.screen.take();
+        match self.open_screen(mode) {
+            Ok(screen) => {
+                self.mailbox.restart();
+                self.screen = Some(screen);
+                self.mode = mode;
+                Ok(())
+            }
+            Err(error) => {
+                self.screen = old;
+                Err(error)
+            }
+        }
     }
 
     fn capture(&mut self) -> Result<Box<dyn Capture>, DisplayError> {
-        let screen = self.screen.as_ref().ok_or_else(|| failed("it has no output".to_owned()))?;
-        Ok(Box::new(screen.node.capture()))
+        Ok(Box::new(MailboxCapture::new(Arc::clone(&self.mailbox))))
     }
 
     fn input(&mut self) -> Result<Box<dyn InputSink>, DisplayError> {
@@ -230,11 +244,17 @@ impl Compositor for Kwin {
     }
 
     fn gone(&mut self) -> Option<String> {
-        if let Some(status) = self.process.as_mut().and_then(Process::poll) {
-            return Some(format!("kwin ended: {status}"));
-        }
-        let screen = self.screen.as_mut()?;
-        screen.cast.ended().or_else(|| screen.node.ended())
+        let ended = self.process.as_mut().and_then(Process::poll).map(|status| format!("kwin ended: {status}"));
+        let lost = |screen: &mut Screen| screen.cast.ended().or_else(|| screen.node.ended());
+        let reason = ended.or_else(|| self.screen.as_mut().and_then(lost))?;
+        self.mailbox.end(reason.clone());
+        Some(reason)
+    }
+}
+
+impl Drop for Kwin {
+    fn drop(&mut self) {
+        self.mailbox.end("the display was removed");
     }
 }
 

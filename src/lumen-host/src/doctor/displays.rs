@@ -21,7 +21,9 @@ pub(super) fn findings() -> Vec<Finding> {
         }
     }
     findings.push(match chosen {
-        Some((kind, found)) => Finding::ok("display", format!("applications with display = \"auto\" get {kind} ({found})")),
+        Some((kind, found)) => {
+            Finding::ok("display", format!("applications with display = \"auto\" get {kind} ({found})"))
+        }
         None => Finding::warn(
             "display",
             "no compositor works here: only the test card can be streamed",

@@ -7,9 +7,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use lumen_core::gamestream::control::HostMessage;
-use lumen_core::gamestream::input::{
-    InputEvent, MouseButton, PointerEvent, PointerId, PressState, Scroll, ScrollAxis,
-};
+use lumen_core::gamestream::input::{InputEvent, MouseButton, PointerEvent, PointerId, PressState, Scroll, ScrollAxis};
 use wayland_client::{Connection, Dispatch, QueueHandle};
 use wayland_protocols_plasma::fake_input::client::org_kde_kwin_fake_input::{self as fake_input, OrgKdeKwinFakeInput};
 

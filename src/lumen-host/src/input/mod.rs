@@ -1,13 +1,13 @@
 //! Input: what a client does, delivered to the display of its session and to no other.
 
 pub mod ei;
+pub mod kernel;
 pub mod kwin;
-mod us_layout;
-pub mod wayland;
 #[cfg(feature = "pipewire")]
 pub mod mutter;
-pub mod kernel;
 pub mod split;
+mod us_layout;
+pub mod wayland;
 
 use lumen_core::gamestream::{control::HostMessage, input::InputEvent};
 

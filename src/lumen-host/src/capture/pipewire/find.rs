@@ -6,10 +6,14 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use pipewire::context::ContextRc;
+use pipewire::loop_::Timeout;
 use pipewire::main_loop::MainLoopRc;
 use pipewire::types::ObjectType;
 
 use crate::mediaserver::Remote;
+
+/// How long news are waited for at a time.
+const SLICE: Duration = Duration::from_millis(50);
 
 /// What is known of the graph so far.
 #[derive(Default)]
@@ -71,6 +75,6 @@ fn search(remote: &Remote, pid: u32, deadline: Instant) -> Result<Option<u32>, p
         if found.is_some() || left.is_zero() {
             return Ok(found);
         }
-        main_loop.loop_().iterate(left.min(Duration::from_millis(50)));
+        main_loop.loop_().iterate(Timeout::Finite(left.min(SLICE)));
     }
 }
