@@ -35,7 +35,13 @@ need_rust() {
   local wanted found
   wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
   [ -d "$HOME/.cargo/bin" ] && PATH="$HOME/.cargo/bin:$PATH"
-  command -v cargo >/dev/null || fail "Rust $wanted or newer is needed: install it with rustup, then start this script again"
+  if ! command -v cargo >/dev/null; then
+    need_apt curl ca-certificates
+    say "installing Rust with rustup, for this user"
+    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --quiet --profile minimal -c clippy -c rustfmt ||
+      fail "Rust $wanted or newer is needed and could not be installed: install it by hand, then start this script again"
+    PATH="$HOME/.cargo/bin:$PATH"
+  fi
   found=$(rustc --version | cut -d' ' -f2)
   [ "$(printf '%s\n%s\n' "$wanted" "$found" | sort -V | head -n1)" = "$wanted" ] ||
     fail "Rust $wanted or newer is needed, this is $found: 'rustup update stable'"

@@ -15,6 +15,7 @@ use crate::clock::entropy;
 use crate::error::ClientError;
 
 const KEY: &str = "key.pem";
+const LOCK: &str = "lock";
 const CERTIFICATE: &str = "cert.pem";
 const HOSTS: &str = "hosts.json";
 
@@ -46,11 +47,20 @@ impl IdentityStore {
     /// [`ClientError::File`] or [`ClientError::Local`].
     pub fn open(directory: &Path) -> Result<Self, ClientError> {
         let key_path = directory.join(KEY);
+        let known =
+            || Ok::<_, ClientError>(Identity::from_pem(&read(&key_path)?, &read(&directory.join(CERTIFICATE))?)?);
         let identity = if key_path.exists() {
-            Identity::from_pem(&read(&key_path)?, &read(&directory.join(CERTIFICATE))?)?
+            known()?
         } else {
             let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
             made.map_err(|source| file_error("make the directory", directory, source))?;
+            // Another start may be making one at this moment: whoever comes second takes what the first made.
+            let lock_path = directory.join(LOCK);
+            let lock = fs::File::create(&lock_path).and_then(|lock| lock.lock().map(|()| lock));
+            let _held = lock.map_err(|source| file_error("lock", &lock_path, source))?;
+            if key_path.exists() {
+                return Self::with(directory, known()?);
+            }
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
             let validity = Validity::twenty_years(i64::try_from(now).unwrap_or(0));
             let identity = Identity::generate("lumen-client", validity, &mut entropy)?;
@@ -58,6 +68,10 @@ impl IdentityStore {
             write(&key_path, &identity.key_pem()?, 0o600)?;
             identity
         };
+        Self::with(directory, identity)
+    }
+
+    fn with(directory: &Path, identity: Identity) -> Result<Self, ClientError> {
         // Clients differ in what they send; the host must not take it for an identity. This one derives it, so that
         // there is nothing more to store.
         let digits = identity.certificate().fingerprint().to_string();

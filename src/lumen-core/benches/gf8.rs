@@ -1,5 +1,8 @@
 //! Speed of the GF(2^8) code against the crate `fec-rs`, which gives the same bytes.
 //!
+//! `fec-rs` takes GFNI where the machine has it: the ratio of our AVX2 kernel there compares it with better instructions
+//! than its own. `scripts/icount` compares both on AVX2.
+//!
 //! `cargo bench -p lumen-core --bench gf8` measures and prints one JSON object per figure on standard output
 //! (`{"figure","value","unit","how"}`) and a table on standard error. `-- TEXT` picks the cases whose name contains
 //! TEXT. Without `--bench` (as `cargo test` runs it) every case runs once, unmeasured.

@@ -21,6 +21,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::admin::AdminClient;
 use crate::config::{self as configuration, Config, Loaded, Overrides, Sources};
+use crate::encode::EncoderPreference;
 
 /// Streams desktops and games to Moonlight clients
 #[derive(Debug, Parser)]
@@ -132,7 +133,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Clients(clients) => clients.run(&context),
         Command::Status(status) => status.run(&context),
         Command::Doctor(doctor) => {
-            let report = crate::doctor::examine(&context.sources(Overrides::default()));
+            let encoders = crate::daemon::probe_encoders(EncoderPreference::default());
+            let report = crate::doctor::examine(&context.sources(Overrides::default()), &encoders);
             let mut out = io::stdout().lock();
             if doctor.json {
                 output::json(&mut out, &report)?;

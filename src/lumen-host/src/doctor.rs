@@ -12,6 +12,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::config::Sources;
+use crate::encode::EncoderInfo;
 
 /// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -98,8 +99,9 @@ impl fmt::Display for Report {
     }
 }
 
-/// Runs all checks on the configuration that `sources` give.
-pub fn examine(sources: &Sources) -> Report {
+/// Runs all checks on the configuration that `sources` give. `encoders` is what was found to encode with: looking for
+/// it runs foreign libraries, which is best left to another process.
+pub fn examine(sources: &Sources, encoders: &anyhow::Result<Vec<EncoderInfo>>) -> Report {
     let (config, finding) = checks::config(sources);
     let mut findings = vec![finding];
     findings.push(checks::state_directory(&config));
@@ -108,7 +110,7 @@ pub fn examine(sources: &Sources) -> Report {
     findings.push(network::ipv6(&config));
     findings.push(network::addresses());
     findings.push(network::discovery(&config));
-    findings.extend(checks::encoders());
+    findings.extend(checks::encoders(encoders));
     findings.push(network::segmentation());
     findings.push(network::buffers());
     findings.push(system::realtime(&config));
@@ -133,7 +135,7 @@ mod tests {
     #[test]
     fn every_finding_that_is_not_well_has_a_remedy() {
         let sources = Sources { file: Some("/nonexistent.toml".into()), ..Sources::default() };
-        let report = examine(&sources);
+        let report = examine(&sources, &Ok(crate::encode::probe().to_vec()));
         assert!(!report.works());
         for finding in report.findings {
             assert_eq!(finding.status != Health::Ok, finding.remedy.is_some(), "{finding:?}");

@@ -46,9 +46,10 @@ impl ConfigArgs {
             }
             Action::Check => {
                 let loaded = context.load(Overrides::default())?;
+                let from = loaded.origin();
                 match loaded.file {
-                    Some(file) => writeln!(out, "{}: the configuration is right.", file.display())?,
-                    None => writeln!(out, "There is no {DEFAULT_FILE}; the defaults are in force.")?,
+                    Some(_) => writeln!(out, "{from}: the configuration is right.")?,
+                    None => writeln!(out, "There is no {DEFAULT_FILE}; in force: {from}.")?,
                 }
             }
             Action::Schema => json(&mut out, &Config::json_schema())?,

@@ -96,6 +96,19 @@ pub struct Loaded {
     pub config: Config,
     /// The file, if one was read.
     pub file: Option<PathBuf>,
+    /// Environment variables that had a say.
+    pub variables: Vec<String>,
+}
+
+impl Loaded {
+    /// Where the configuration came from, for people.
+    pub fn origin(&self) -> String {
+        let file = self.file.as_ref().map_or("the defaults".to_owned(), |file| file.display().to_string());
+        match self.variables.as_slice() {
+            [] => file,
+            some => format!("{file}, changed by {}", some.join(", ")),
+        }
+    }
 }
 
 /// Merges the layers.
@@ -115,6 +128,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
 
     let environment = Environment::new(&sources.environment);
     environment.check(&keys)?;
+    let variables = environment.entries.iter().map(|(_, variable, _)| variable.clone()).collect();
     let figment = figment.merge(environment).merge(Flags(&sources.flags));
 
     let place = |key: &str| place_of(&figment, file.as_ref(), key);
@@ -126,7 +140,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         anchor(&mut config, base);
     }
     validate(&config).map_err(|(key, message)| ConfigError::Invalid { place: place(&key), key, message })?;
-    Ok(Loaded { config, file: file.map(|file| file.path) })
+    Ok(Loaded { config, file: file.map(|file| file.path), variables })
 }
 
 /// A configuration file in memory.

@@ -225,7 +225,8 @@ impl Engine {
         if let Some(launch) = &session.launch {
             self.end_control(launch.id, Some(farewell(&reason)));
         }
-        session.tell(&ToWorker::Stop(reason));
+        // What it leaves if it must be killed is put away when it is gone.
+        session.worker.stop(reason, steps::longest_after(&session.spec));
         true
     }
 

@@ -10,6 +10,7 @@ mod worker;
 pub use engine::{Engine, EngineConfig};
 pub(crate) use negotiate::packetizer_config;
 pub use run::run;
+pub(crate) use worker::probe_encoders;
 
 /// Fills `buffer` with bytes that nobody can guess. The one source of randomness of the host.
 ///

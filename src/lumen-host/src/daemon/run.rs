@@ -68,10 +68,7 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
             reunion: reunion.clone(),
             apps: Arc::clone(&apps),
             codecs: mask(&probe)?,
-            encoders: probe
-                .iter()
-                .map(|e| format!("{} ({:?} {:?} {:?})", e.name.as_str(), e.codec, e.depth, e.chroma))
-                .collect(),
+            encoders: probe.iter().map(ToString::to_string).collect(),
             stream: config.stream.clone(),
             log: config.log.clone(),
         },

@@ -1,15 +1,18 @@
 //! Starting workers and listening to them.
 
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::config::{LogConfig, LogFormat};
 use crate::encode::{EncoderInfo, EncoderPreference};
-use crate::link::{FromWorker, Link, LinkError, SessionId, SessionSpec, ToWorker};
+use crate::link::{EndReason, FromWorker, Link, LinkError, SessionId, SessionSpec, ToWorker};
 
 /// For opening every encoder once.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
@@ -53,11 +56,44 @@ impl fmt::Display for WorkerExit {
     }
 }
 
+/// How long a worker may take to end when it is told to, beside its steps.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+
 /// A worker as the daemon holds it.
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) link: Arc<Link>,
     pub(super) pid: u32,
+    /// The process itself, whatever its number may be given to later.
+    handle: Option<OwnedFd>,
+}
+
+impl Worker {
+    fn new(link: Arc<Link>, pid: u32) -> Self {
+        let handle = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let handle = handle.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        Self { link, pid, handle }
+    }
+
+    /// Tells it to end. If it does not, say because a driver hangs, it is killed; `steps` is what those after its
+    /// session may take.
+    pub(super) fn stop(self, reason: EndReason, steps: Duration) {
+        if let Err(error) = self.link.send(&ToWorker::Stop(reason), &[]) {
+            tracing::debug!(pid = self.pid, %error, "the worker was not told to stop");
+        }
+        let Some(handle) = self.handle else { return };
+        let watch = move || {
+            let limit = Timespec::try_from(STOP_LIMIT + steps).unwrap_or_default();
+            let ended = poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&limit));
+            if ended == Ok(0) {
+                tracing::error!(pid = self.pid, "the worker does not end and is killed");
+                let _ = pidfd_send_signal(&handle, Signal::KILL);
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("worker-end".into()).spawn(watch) {
+            tracing::warn!(%error, "nobody watches whether the worker ends");
+        }
+    }
 }
 
 /// Starts a worker for `spec` and a thread that listens to it.
@@ -79,14 +115,14 @@ pub(super) fn spawn(spec: &SessionSpec, log: &LogConfig, events: Arc<dyn WorkerE
     let pid = child.id();
     let link = Arc::new(ours);
     listen(spec.id, Arc::clone(&link), Some(child), events)?;
-    Ok(Worker { link, pid })
+    Ok(Worker::new(link, pid))
 }
 
 /// Takes back a worker that outlived an earlier daemon.
 pub(super) fn adopt(id: SessionId, pid: u32, link: Link, events: Arc<dyn WorkerEvents>) -> anyhow::Result<Worker> {
     let link = Arc::new(link);
     listen(id, Arc::clone(&link), None, events)?;
-    Ok(Worker { link, pid })
+    Ok(Worker::new(link, pid))
 }
 
 fn listen(
@@ -113,7 +149,7 @@ fn listen(
 
 /// Asks a process of its own which encoders work: the libraries that answer may crash, hang or print, and the daemon
 /// touches none of them.
-pub(super) fn probe_encoders(preference: EncoderPreference) -> anyhow::Result<Vec<EncoderInfo>> {
+pub(crate) fn probe_encoders(preference: EncoderPreference) -> anyhow::Result<Vec<EncoderInfo>> {
     let preference = serde_json::to_string(&preference)?;
     let mut child = lumen("probe")
         .arg(preference)

@@ -7,13 +7,13 @@ use rustix::fs::Access;
 use super::Finding;
 use crate::admin::{AdminClient, AdminClientError, Status};
 use crate::config::{self, Config, Overrides, Sources};
-use crate::encode::{self, BitDepth, Chroma, Codec, EncoderInfo};
+use crate::encode::{Codec, EncoderInfo};
 
 /// The configuration in force; the defaults, if it is wrong.
 pub(super) fn config(sources: &Sources) -> (Config, Finding) {
     match config::load(sources) {
         Ok(loaded) => {
-            let from = loaded.file.map_or("defaults".to_owned(), |file| file.display().to_string());
+            let from = loaded.origin();
             (loaded.config, Finding::ok("configuration", from))
         }
         Err(error) => {
@@ -66,23 +66,26 @@ fn writable(directory: &Path) -> Result<(), rustix::io::Errno> {
 }
 
 /// What can be encoded here: each encoder was opened once.
-pub(super) fn encoders() -> [Finding; 2] {
-    let found = encode::probe();
-    let of = |codec: Codec| -> Vec<String> {
-        let of_codec = found.iter().filter(|info| info.codec == codec);
-        of_codec.map(|info| format!("{} {}", info.name.as_str(), depth_and_chroma(info))).collect()
-    };
-    let all = [("H.264", of(Codec::H264)), ("HEVC", of(Codec::Hevc)), ("AV1", of(Codec::Av1))];
-    let known: Vec<_> = all.iter().filter(|(_, encoders)| !encoders.is_empty()).collect();
-    let list: Vec<_> = known.iter().map(|(format, encoders)| format!("{format}: {}", encoders.join(", "))).collect();
-    let video = match known.len() {
+pub(super) fn encoders(found: &anyhow::Result<Vec<EncoderInfo>>) -> [Finding; 2] {
+    let of = |codec: Codec| found.iter().flatten().filter(move |info| info.codec == codec);
+    let formats =
+        [Codec::H264, Codec::Hevc, Codec::Av1].into_iter().filter(|codec| of(*codec).next().is_some()).count();
+    let list: Vec<_> = found.iter().flatten().map(ToString::to_string).collect();
+    let broken = found.as_ref().err().map(|error| {
+        Finding::fail(
+            "video encoders",
+            format!("looking for them failed: {error:#}"),
+            "one of FFmpeg's libraries may be broken: reinstall them, or remove them and do with H.264",
+        )
+    });
+    let video = match formats {
         0 => Finding::fail("video encoders", "none works", "install FFmpeg's libraries, with libx264"),
         1 => Finding::warn(
             "video encoders",
-            list.join("; "),
+            list.join(", "),
             "install FFmpeg's libraries with libx265 and SVT-AV1, for HEVC, AV1 and 10 bits",
         ),
-        _ => Finding::ok("video encoders", list.join("; ")),
+        _ => Finding::ok("video encoders", list.join(", ")),
     };
     let ffmpeg = match lumen_ffmpeg::Library::load() {
         Ok(library) => Finding::ok("FFmpeg", format!("libavcodec {}", library.version())),
@@ -92,17 +95,5 @@ pub(super) fn encoders() -> [Finding; 2] {
             "install FFmpeg's shared libraries (Debian: apt install ffmpeg); without them, H.264 only",
         ),
     };
-    [video, ffmpeg]
-}
-
-fn depth_and_chroma(info: &EncoderInfo) -> String {
-    let depth = match info.depth {
-        BitDepth::Eight => 8,
-        BitDepth::Ten => 10,
-    };
-    let chroma = match info.chroma {
-        Chroma::Yuv420 => "4:2:0",
-        Chroma::Yuv444 => "4:4:4",
-    };
-    format!("({depth} bit {chroma})")
+    [broken.unwrap_or(video), ffmpeg]
 }

@@ -84,6 +84,7 @@ impl FfmpegEncoder {
             return Ok(());
         }
         if self.name == EncoderName::X264 {
+            let bitrate_bps = x264_rate(bitrate_bps);
             let buffer = buffer_bits(&self.config, bitrate_bps);
             for (option, value) in [("b", bitrate_bps), ("maxrate", bitrate_bps), ("bufsize", buffer)] {
                 let value = i64::try_from(value).unwrap_or(i64::MAX);
@@ -234,6 +235,11 @@ fn buffer_bits(config: &EncoderConfig, bitrate_bps: u64) -> u64 {
     (bits / 1000.0).ceil() as u64 * 1000
 }
 
+/// What x264 is told, so that it spends `bitrate_bps`: within a buffer of one picture it stays 5 % below its rate.
+fn x264_rate(bitrate_bps: u64) -> u64 {
+    bitrate_bps.saturating_mul(21) / 20
+}
+
 fn open(
     library: &Arc<Library>,
     name: EncoderName,
@@ -270,6 +276,7 @@ fn open(
         rate_num: mode.rate_num.max(1),
         rate_den: mode.rate_den.max(1),
     };
+    let bitrate_bps = if name == EncoderName::X264 { x264_rate(bitrate_bps) } else { bitrate_bps };
     let mut options = common_options(config, bitrate_bps);
     match name {
         EncoderName::X264 => x264_options(&mut options, config, bitrate_bps, preset),

@@ -1,5 +1,6 @@
 //! Which encoders work on this machine, and the choice among them.
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use lumen_ffmpeg::{Library, LoadError};
@@ -30,6 +31,26 @@ pub struct EncoderInfo {
     pub max_height: u32,
     /// Version of the library, or why an encoder that was looked for does not work.
     pub note: String,
+}
+
+impl fmt::Display for EncoderInfo {
+    /// Such as `x264 (H.264, 8 bit, 4:2:0)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let format = match self.codec {
+            Codec::H264 => "H.264",
+            Codec::Hevc => "HEVC",
+            Codec::Av1 => "AV1",
+        };
+        let depth = match self.depth {
+            BitDepth::Eight => 8,
+            BitDepth::Ten => 10,
+        };
+        let chroma = match self.chroma {
+            Chroma::Yuv420 => "4:2:0",
+            Chroma::Yuv444 => "4:4:4",
+        };
+        write!(f, "{} ({format}, {depth} bit, {chroma})", self.name.as_str())
+    }
 }
 
 /// What each codec is encoded by, best first.

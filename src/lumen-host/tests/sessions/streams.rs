@@ -54,7 +54,7 @@ fn stream(host: &Host, client: &Client, encoder: &str, variant: Variant) {
     }
     assert_accounted(host, "sofa", &report);
     assert_tone(&report);
-    assert!(report.video.frames_decoded >= 30, "{variant:?}: {report}");
+    assert!(report.video.frames_decoded >= 5, "{variant:?}: {report}");
     assert_eq!((report.video.width, report.video.height), (640, 360));
     assert_eq!(report.audio.channels, variant.audio.count());
     assert!(report.input.sent > 20, "{report}");
