@@ -225,8 +225,8 @@ impl Engine {
         if let Some(launch) = &session.launch {
             self.end_control(launch.id, Some(farewell(&reason)));
         }
-        let directory = session.spec.directory;
-        session.worker.stop(reason, move || process::clean_up(&id.to_string(), &directory));
+        // What it leaves if it must be killed is put away when it is gone.
+        session.worker.stop(reason, steps::longest_after(&session.spec));
         true
     }
 

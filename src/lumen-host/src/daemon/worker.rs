@@ -56,7 +56,7 @@ impl fmt::Display for WorkerExit {
     }
 }
 
-/// How long a worker may take to end when it is told to.
+/// How long a worker may take to end when it is told to, beside its steps.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 /// A worker as the daemon holds it.
@@ -75,19 +75,19 @@ impl Worker {
         Self { link, pid, handle }
     }
 
-    /// Tells it to end. If it does not, say because a driver hangs, it is killed, and `left` is called.
-    pub(super) fn stop(self, reason: EndReason, left: impl FnOnce() + Send + 'static) {
+    /// Tells it to end. If it does not, say because a driver hangs, it is killed; `steps` is what those after its
+    /// session may take.
+    pub(super) fn stop(self, reason: EndReason, steps: Duration) {
         if let Err(error) = self.link.send(&ToWorker::Stop(reason), &[]) {
             tracing::debug!(pid = self.pid, %error, "the worker was not told to stop");
         }
         let Some(handle) = self.handle else { return };
         let watch = move || {
-            let limit = Timespec::try_from(STOP_LIMIT).unwrap_or_default();
+            let limit = Timespec::try_from(STOP_LIMIT + steps).unwrap_or_default();
             let ended = poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&limit));
             if ended == Ok(0) {
                 tracing::error!(pid = self.pid, "the worker does not end and is killed");
                 let _ = pidfd_send_signal(&handle, Signal::KILL);
-                left();
             }
         };
         if let Err(error) = std::thread::Builder::new().name("worker-end".into()).spawn(watch) {

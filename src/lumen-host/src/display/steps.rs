@@ -61,6 +61,11 @@ impl Drop for Steps {
     }
 }
 
+/// What the steps after the session may take at most.
+pub fn longest_after(spec: &SessionSpec) -> Duration {
+    PATIENCE.saturating_mul(u32::try_from(spec.app.after.len()).unwrap_or(u32::MAX))
+}
+
 /// Runs the steps after the session, one after another, whether or not those before them succeed.
 pub fn after(spec: &SessionSpec) {
     for step in &spec.app.after {
