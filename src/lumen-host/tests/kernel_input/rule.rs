@@ -92,8 +92,27 @@ fn group_lumen_may_make_devices_and_read_gamepads_and_nothing_else() {
     assert!(known(&pad).contains("G:uaccess") && !known(&pad).contains("LIBINPUT_IGNORE"), "{}", known(&pad));
 
     // Keyboards are nobody's business, not even the session's own.
-    let _desk = everything("41");
+    let _input = everything("41");
     let keyboard = event_node("Keyboard (lumen-41/keyboard)");
     wait("udev's word on the keyboard", || known(&keyboard).contains("E:ID_INPUT_KEYBOARD=1").then_some(()));
     assert_ne!(fs::metadata(&keyboard).unwrap().gid(), GROUP);
+}
+
+#[test]
+#[ignore = "needs /dev/uinput and udev: run by vm-tests/run"]
+fn every_device_is_taken_for_what_it_is() {
+    let _udev = Udev::start();
+    let mut input = everything("42");
+    input.handle(&arrival(0, ControllerKind::Nintendo));
+    for (name, class) in [
+        ("Keyboard (lumen-42/keyboard)", "KEYBOARD"),
+        ("Mouse (lumen-42/mouse)", "MOUSE"),
+        ("Absolute pointer (lumen-42/pointer)", "MOUSE"),
+        ("Touchscreen (lumen-42/touch)", "TOUCHSCREEN"),
+        ("Pen (lumen-42/pen)", "TABLET"),
+        ("Switch Pro pad (lumen-42/pad0)", "JOYSTICK"),
+    ] {
+        let node = event_node(name);
+        wait(&format!("{name} as {class}"), || known(&node).contains(&format!("E:ID_INPUT_{class}=1")).then_some(()));
+    }
 }
