@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Child, Command};
+use std::sync::OnceLock;
 
 use lumen_core::gamestream::input::ControllerKind;
 use lumen_host::input::InputSink;
@@ -15,11 +16,11 @@ const RULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/share/60-lumen.rules");
 /// Number of group `lumen` in the machine.
 const GROUP: u32 = 4711;
 
-/// udev, until dropped.
-struct Udev(Child);
+/// One udev for all tests; it ends with the machine.
+static UDEV: OnceLock<Child> = OnceLock::new();
 
-impl Udev {
-    fn start() -> Self {
+fn udev() {
+    UDEV.get_or_init(|| {
         fs::create_dir_all("/run/udev/rules.d").unwrap();
         fs::copy(RULE, "/run/udev/rules.d/60-lumen.rules").unwrap();
         // The file system is that of the outer machine, read only: this one has its own table of groups.
@@ -27,19 +28,10 @@ impl Udev {
         fs::write("/run/group", format!("{groups}lumen:x:{GROUP}:\n")).unwrap();
         run("mount", &["--bind", "/run/group", "/etc/group"]);
         let daemon = Command::new("/lib/systemd/systemd-udevd").spawn().expect("systemd-udevd (package udev)");
-        let udev = Self(daemon);
         wait("udev", || Path::new("/run/udev/control").exists().then_some(()));
         run("udevadm", &["trigger", "--action=add", "--subsystem-match=misc"]);
-        udev
-    }
-}
-
-impl Drop for Udev {
-    fn drop(&mut self) {
-        // It may be gone.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+        daemon
+    });
 }
 
 fn run(program: &str, arguments: &[&str]) {
@@ -73,7 +65,7 @@ fn known(node: &str) -> String {
 #[test]
 #[ignore = "needs /dev/uhid and udev: run by vm-tests/run"]
 fn group_lumen_may_make_devices_and_read_gamepads_and_nothing_else() {
-    let _udev = Udev::start();
+    udev();
     belongs_to_the_group("/dev/uinput");
     belongs_to_the_group("/dev/uhid");
     let mut input = pads("40");
@@ -101,7 +93,7 @@ fn group_lumen_may_make_devices_and_read_gamepads_and_nothing_else() {
 #[test]
 #[ignore = "needs /dev/uinput and udev: run by vm-tests/run"]
 fn every_device_is_taken_for_what_it_is() {
-    let _udev = Udev::start();
+    udev();
     let mut input = everything("42");
     input.handle(&arrival(0, ControllerKind::Nintendo));
     for (name, class) in [
