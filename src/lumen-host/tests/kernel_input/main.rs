@@ -6,3 +6,4 @@ mod desk;
 mod dualsense;
 mod harness;
 mod pads;
+mod rule;

@@ -1,7 +1,7 @@
 //! Input devices that the kernel shows to every program: gamepads, and where a compositor takes no input of its own,
 //! keyboard, pointers, touchscreen and pen too.
 //!
-//! Gamepads are the business of [`pads`]; a thread answers what the kernel wants of them, because a program that
+//! Gamepads are the business of `pads`; a thread answers what the kernel wants of them, because a program that
 //! uploads an effect waits for the answer. Nothing here depends on the compositor, and nothing blocks.
 
 mod desk;

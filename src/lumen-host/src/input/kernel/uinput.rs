@@ -1,5 +1,8 @@
 //! A device of keys and axes, made through `/dev/uinput`. What the keys and axes mean is the business of the files
 //! beside this one. Nothing here blocks; closing the device removes it, and the kernel lets go of what it held.
+//!
+//! The requests are made here and not by the evdev crate, whose names for keys and axes are used: its version 0.13.2
+//! asks for the physical path with a wrong size, which the kernel refuses, and sessions are told apart by that path.
 
 use std::ffi::{CString, c_char};
 use std::fs::File;
@@ -49,7 +52,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// A device of lumen's own make, from the part of USB vendor 1209 that is for such.
+    /// A device that no hardware is like: USB vendor 1209 keeps products 1 to 16 for those that are never sold.
     pub const fn own(product: u16) -> Self {
         Self { vendor: 0x1209, product, version: 1 }
     }

@@ -31,7 +31,7 @@ impl Desk {
     /// # Errors
     /// If the kernel does not make one of them.
     pub fn new(session: &str, mode: Mode) -> Result<Self, KernelInputError> {
-        let surface = Surface { width: mode.width, height: mode.height };
+        let surface = Surface { width: mode.width.clamp(1, LARGEST), height: mode.height.clamp(1, LARGEST) };
         Ok(Self {
             keyboard: Keyboard::new(session)?,
             mouse: Mouse::new(session)?,
@@ -74,6 +74,9 @@ struct Surface {
 /// Parts of a pixel that positions have: fingers and pens are finer than pixels.
 const PARTS: u32 = 8;
 
+/// Pixels of the largest display on a side: no display has more, and positions fit their type by far.
+const LARGEST: u32 = 0x1_0000;
+
 /// Units a millimetre of a display with 96 dots an inch. Tablets without a size are refused by libinput.
 const RESOLUTION: i32 = 30;
 
@@ -92,8 +95,7 @@ impl Surface {
 }
 
 fn largest(pixels: u32) -> i32 {
-    // Displays have far fewer pixels than would overflow.
-    (pixels.max(1) * PARTS - 1).cast_signed()
+    (pixels * PARTS - 1).cast_signed()
 }
 
 /// A part of an axis that begins at 0.
