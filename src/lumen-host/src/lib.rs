@@ -21,4 +21,4 @@ pub mod net;
 pub mod notify;
 pub mod session;
 pub mod store;
-mod wayland;
+pub mod wayland;
