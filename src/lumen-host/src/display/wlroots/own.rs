@@ -37,11 +37,11 @@ pub struct OwnSway {
 /// What is missing, and what mends it.
 pub fn find() -> Result<String, String> {
     let program = find_program("sway")
-        .ok_or("sway is not installed: install the package 'sway' (1.7 or newer); version 1.8 or newer for root")?;
+        .ok_or("sway is not installed: install the package 'sway' (1.7 or newer); 1.10 or newer to run it as root")?;
     let version = version(&program).ok_or_else(|| format!("{} does not say its version", program.display()))?;
     if refuses_root(&version) && rustix::process::geteuid().is_root() {
         return Err(format!(
-            "sway {version} refuses to run as root: run lumen as a user, or install sway 1.8 or newer"
+            "sway {version} refuses to run as root: run lumen as a user, or install sway 1.10 or newer"
         ));
     }
     Ok(format!("sway {version}"))
@@ -210,7 +210,8 @@ fn has_render_node() -> bool {
         .any(|node| File::options().read(true).write(true).open(node.path()).is_ok())
 }
 
-/// Up to 1.7 sway tries whether it could become root again and ends if so.
+/// 1.7 tries whether it could become root again and ends if so; 1.10 and 1.12 were seen to run as root. Those in between
+/// may try.
 fn refuses_root(version: &str) -> bool {
     let mut parts = version.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse::<u32>().unwrap_or(0));
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) < (1, 8)
