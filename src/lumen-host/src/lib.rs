@@ -25,4 +25,4 @@ pub mod notify;
 pub mod record;
 pub mod session;
 pub mod store;
-mod wayland;
+pub mod wayland;

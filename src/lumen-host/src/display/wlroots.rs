@@ -78,7 +78,7 @@ pub fn start(spec: &CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError>
     let mut ipc = Ipc::open(&place.ipc).map_err(failed)?;
     ipc.set_mode(host.output(), spec.mode).map_err(failed)?;
     let watch = crate::wayland::connect_to(&place.ipc).map_err(|error| failed(error.to_string()))?;
-    let layout = Layout::from_environment();
+    let layout = Layout::from_environment(&spec.environment);
     let input = WaylandInput::open(&place.wayland, SEAT, host.output(), spec.mode, &layout, deadline)
         .map_err(|error| failed(error.to_string()))?;
     input.enter();
@@ -167,12 +167,11 @@ impl Compositor for Sway {
     }
 
     fn gone(&mut self) -> Option<String> {
-        if let Host::Own(own) = &mut self.host
-            && let Some(reason) = own.gone()
-        {
-            return Some(reason);
+        match &mut self.host {
+            // A dying process closes its sockets a moment before it can say how it died.
+            Host::Own(own) => own.gone(),
+            Host::Running(_) => ipc::is_closed(&self.watch).then(|| "sway ended".to_owned()),
         }
-        ipc::is_closed(&self.watch).then(|| "sway ended".to_owned())
     }
 }
 

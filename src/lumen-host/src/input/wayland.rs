@@ -60,7 +60,6 @@ struct State {
 #[derive(Debug, Clone, Copy)]
 struct Clock(Instant);
 
-/// Where a device's requests come from.
 impl Clock {
     fn now(self) -> u32 {
         // Wraps after 49 days, as the protocol's times do.

@@ -88,6 +88,13 @@ impl Bed {
         Self::of(spec, directory)
     }
 
+    /// A sway of its own in a session with these variables.
+    pub fn with(mode: Mode, variables: &[(&str, &str)]) -> Self {
+        let (mut spec, directory) = spec(mode, Instance::Own);
+        spec.environment.extend(variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
+        Self::of(spec, directory)
+    }
+
     /// Another output of the sway of `host`.
     pub fn beside(host: &Self, mode: Mode) -> Self {
         let (mut spec, directory) = spec(mode, Instance::Running);

@@ -97,6 +97,25 @@ fn typed_text_arrives_byte_for_byte() {
 }
 
 #[test]
+fn keys_have_the_characters_of_the_configured_layout() {
+    let mut bed = Bed::with(MODE, &[("XKB_DEFAULT_LAYOUT", "de")]);
+    let mut sink = sink(&mut bed);
+    let sink = &mut *sink;
+    let _terminal = recorder(&bed);
+    // By their places on an American keyboard: z, y, the three umlauts, and what the right alt key makes of two.
+    for code in [b'Y', b'Z', 0xBA, 0xDE, 0xDB] {
+        tap(sink, code);
+    }
+    key(sink, PressState::Down, 0xA5, Modifiers::ALT);
+    for code in [b'E', b'Q'] {
+        key(sink, PressState::Down, code, Modifiers::ALT);
+        key(sink, PressState::Up, code, Modifiers::ALT);
+    }
+    key(sink, PressState::Up, 0xA5, Modifiers::EMPTY);
+    arrives(&bed, "zyöäü€@");
+}
+
+#[test]
 fn nothing_stays_held_when_the_client_is_gone() {
     let mut bed = Bed::own(MODE);
     let mut sink = sink(&mut bed);

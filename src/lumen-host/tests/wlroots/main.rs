@@ -3,6 +3,7 @@
 //! sway 1.7 refuses root, so under root the whole test process becomes the user `nobody` first. The programs that are
 //! needed are installed by `scripts/test`; without one of them its tests fail.
 
+mod animation;
 mod bed;
 mod faults;
 #[path = "../sessions/harness.rs"]

@@ -16,6 +16,8 @@ pub const OUTPUT: &str = "HEADLESS-1";
 
 /// How often a sway that comes up is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
+/// How long it may take to end in order.
+const END_PATIENCE: Duration = Duration::from_secs(2);
 /// Lines of sway's log that an error repeats.
 const LOG_LINES: usize = 8;
 /// How long it may take to say its version.
@@ -26,6 +28,7 @@ const VERSION_PATIENCE: Duration = Duration::from_secs(5);
 pub struct OwnSway {
     process: Process,
     log: PathBuf,
+    x11: Option<String>,
 }
 
 /// The sway that is installed.
@@ -34,11 +37,11 @@ pub struct OwnSway {
 /// What is missing, and what mends it.
 pub fn find() -> Result<String, String> {
     let program = find_program("sway")
-        .ok_or("sway is not installed: install the package 'sway' (1.7 or newer); version 1.8 or newer for root")?;
+        .ok_or("sway is not installed: install the package 'sway' (1.7 or newer); 1.10 or newer to run it as root")?;
     let version = version(&program).ok_or_else(|| format!("{} does not say its version", program.display()))?;
     if refuses_root(&version) && rustix::process::geteuid().is_root() {
         return Err(format!(
-            "sway {version} refuses to run as root: run lumen as a user, or install sway 1.8 or newer"
+            "sway {version} refuses to run as root: run lumen as a user, or install sway 1.10 or newer"
         ));
     }
     Ok(format!("sway {version}"))
@@ -89,11 +92,12 @@ impl OwnSway {
             .env("WLR_LIBINPUT_NO_DEVICES", "1");
         let process = Process::spawn(command, &spec.session)
             .map_err(|error| failed(format!("sway cannot be started: {error}")))?;
-        let mut own = Self { process, log };
+        let mut own = Self { process, log, x11: None };
         let names = own.wait_for(&ready, deadline).map_err(failed)?;
         let mut names = names.lines();
         let wayland = spec.directory.join(names.next().unwrap_or_default());
         let x11 = names.next().filter(|display| !display.is_empty()).map(str::to_owned);
+        own.x11.clone_from(&x11);
         Ok((Place { ipc, wayland, x11 }, own))
     }
 
@@ -130,6 +134,25 @@ impl OwnSway {
             return "none".to_owned();
         }
         lines[lines.len().saturating_sub(LOG_LINES)..].join(" | ")
+    }
+}
+
+impl Drop for OwnSway {
+    fn drop(&mut self) {
+        self.process.stop(END_PATIENCE);
+        if let Some(display) = &self.x11 {
+            remove_x11(display, self.process.id());
+        }
+    }
+}
+
+/// Removes the lock and the socket of an X display that a killed sway left outside of the session's directory.
+fn remove_x11(display: &str, owner: u32) {
+    let Ok(number) = display.trim_start_matches(':').parse::<u32>() else { return };
+    let lock = PathBuf::from(format!("/tmp/.X{number}-lock"));
+    if fs::read_to_string(&lock).is_ok_and(|pid| pid.trim().parse() == Ok(owner)) {
+        let _ = fs::remove_file(format!("/tmp/.X11-unix/X{number}"));
+        let _ = fs::remove_file(lock);
     }
 }
 
@@ -187,7 +210,8 @@ fn has_render_node() -> bool {
         .any(|node| File::options().read(true).write(true).open(node.path()).is_ok())
 }
 
-/// Up to 1.7 sway tries whether it could become root again and ends if so.
+/// 1.7 tries whether it could become root again and ends if so; 1.10 and 1.12 were seen to run as root. Those in between
+/// may try.
 fn refuses_root(version: &str) -> bool {
     let mut parts = version.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse::<u32>().unwrap_or(0));
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) < (1, 8)

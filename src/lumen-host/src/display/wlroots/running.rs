@@ -63,15 +63,18 @@ pub fn find(environment: &[(String, String)]) -> Result<Place, String> {
         })?;
     // The same process owns both sockets.
     let beside = ipc.parent().unwrap_or(&directory);
-    let named = variable("WAYLAND_DISPLAY").map(|name| directory.join(name));
+    let is_owned = |socket: &PathBuf| self::owner(socket) == Some(owner);
+    let named = variable("WAYLAND_DISPLAY").map(|name| directory.join(name)).filter(is_owned);
+    // An X server belongs to the desktop that is named beside it.
+    let x11 = named.as_ref().and_then(|_| variable("DISPLAY"));
     let near = (0..32).map(|number| beside.join(format!("wayland-{number}")));
     let wayland = named
         .into_iter()
         .chain(near)
         .chain(sockets(|name| name.starts_with("wayland-") && !name.ends_with(".lock")))
-        .find(|socket| self::owner(socket) == Some(owner))
+        .find(is_owned)
         .ok_or_else(|| format!("the sway behind {} has no Wayland socket beside it", ipc.display()))?;
-    Ok(Place { ipc, wayland, x11: x11_of(owner) })
+    Ok(Place { ipc, wayland, x11 })
 }
 
 impl Guest {
@@ -119,6 +122,7 @@ impl Drop for Guest {
 /// that has no screen.
 fn park(ipc: &mut Ipc, output: &str) -> Result<(), String> {
     let workspace = ipc.workspace_on(output)?.ok_or_else(|| format!("{output} shows no workspace"))?;
+    let workspace = workspace.replace('\\', "\\\\").replace('"', "\\\"");
     ipc.run(&format!("rename workspace \"{workspace}\" to \"{PARKED} {output}\""))?;
     ipc.set_mode(output, PARKING_MODE)
 }
@@ -162,11 +166,6 @@ fn turn(ipc: &Path) -> Result<File, String> {
 fn owner(socket: &Path) -> Option<i32> {
     let stream: UnixStream = connect_to(socket).ok()?;
     rustix::net::sockopt::socket_peercred(&stream).ok().map(|peer| peer.pid.as_raw_nonzero().get())
-}
-
-/// The X server that a sway has for its programs: they are told by its environment, as it is.
-fn x11_of(_owner: i32) -> Option<String> {
-    std::env::var("DISPLAY").ok().filter(|display| !display.is_empty())
 }
 
 /// The name of the workspace of a client and an application, without anything that sway's commands give a meaning.

@@ -27,9 +27,13 @@ impl Layout {
         }
     }
 
-    /// What `XKB_DEFAULT_LAYOUT` and `XKB_DEFAULT_VARIANT` say; `us` if they say nothing.
-    pub fn from_environment() -> Self {
-        let variable = |name| std::env::var(name).unwrap_or_default();
+    /// What `XKB_DEFAULT_LAYOUT` and `XKB_DEFAULT_VARIANT` say in `environment` or, where they are not named there, in
+    /// that of this process; `us` if they say nothing.
+    pub fn from_environment(environment: &[(String, String)]) -> Self {
+        let variable = |name: &str| {
+            let given = environment.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+            given.or_else(|| std::env::var(name).ok()).unwrap_or_default()
+        };
         Self::new(&variable("XKB_DEFAULT_LAYOUT"), &variable("XKB_DEFAULT_VARIANT"))
     }
 
