@@ -35,7 +35,7 @@ impl<'s> Taken<'s> {
     pub fn next(stream: &'s Stream) -> Option<Self> {
         // SAFETY: called on the thread that runs the stream's loop; the pointer is checked, and given back once, on drop.
         let raw = unsafe { stream.dequeue_raw_buffer() };
-        (!raw.is_null()).then_some(Self { stream, raw })
+        (!raw.is_null()).then(|| Self { stream, raw })
     }
 
     /// The bytes of one kind of metadata.
