@@ -30,6 +30,8 @@ pub struct CompositorSpec {
     pub identity: String,
     /// The application, for compositors that must start it themselves (gamescope); others leave it to the desktop.
     pub command: Vec<String>,
+    /// Variables for that command alone.
+    pub command_environment: Vec<(String, String)>,
     /// Variables of the session so far: those of PipeWire and of the bus.
     pub environment: Vec<(String, String)>,
 }

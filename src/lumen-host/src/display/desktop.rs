@@ -72,6 +72,7 @@ impl Desktop {
                 directory: spec.directory.clone(),
                 identity: format!("{}-{}", spec.owner_name, spec.app.title),
                 command: spec.app.command.clone(),
+                command_environment: steps::variables(spec).into_iter().chain(spec.app.environment.clone()).collect(),
                 environment: environment.clone(),
             },
         )?;

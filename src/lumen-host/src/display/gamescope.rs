@@ -97,7 +97,7 @@ pub fn start(spec: &CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError>
         .env("XDG_RUNTIME_DIR", &spec.directory)
         .env_remove("DISPLAY")
         .env_remove("WAYLAND_DISPLAY")
-        .envs(spec.environment.iter().map(|(name, value)| (name, value)));
+        .envs(spec.environment.iter().chain(&spec.command_environment).map(|(name, value)| (name, value)));
     let process =
         Process::spawn(command, &spec.session).map_err(|error| failed(format!("it cannot be started: {error}")))?;
     let mailbox = Arc::default();

@@ -55,6 +55,7 @@ impl Session {
             directory: directory.path().to_owned(),
             identity: "test".to_owned(),
             command: Vec::new(),
+            command_environment: Vec::new(),
             environment,
         })
         .unwrap();
@@ -76,6 +77,7 @@ impl Session {
             directory: self.directory.path().join("further"),
             identity: "test".to_owned(),
             command: Vec::new(),
+            command_environment: Vec::new(),
             environment,
         })
         .unwrap()

@@ -76,6 +76,7 @@ pub fn spec(mode: Mode, instance: Instance) -> (CompositorSpec, tempfile::TempDi
         instance,
         directory: directory.path().to_owned(),
         command: Vec::new(),
+        command_environment: Vec::new(),
         environment: vec![("XDG_RUNTIME_DIR".to_owned(), directory.path().display().to_string())],
     };
     (spec, directory)
