@@ -1,6 +1,7 @@
 //! The whole way: `lumen serve`, a session on a sway of its own, the network, the reference client's decoder.
 
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -105,6 +106,13 @@ fn what_the_client_types_reaches_the_terminal_byte_for_byte() {
     let client = host.client("sofa");
     let session = begin(&client, &host.address(), &options(640, 360, 30));
     eventually("the terminal listens", || host.path("home/ready").exists().then_some(()));
+    // It may start its shell before its window.
+    let stream = UnixStream::connect(session_directory(&host).join("sway.sock")).expect("sway listens");
+    let mut sway = swayipc::Connection::from(stream);
+    eventually("the terminal has the keyboard", || {
+        let tree = sway.get_tree().expect("sway answers");
+        tree.find_focused(|node| node.focused)?.app_id.filter(|program| program == "foot")
+    });
     for (state, code) in
         [(PressState::Down, 0xA0), (PressState::Down, b'L'), (PressState::Up, b'L'), (PressState::Up, 0xA0)]
     {
