@@ -29,6 +29,9 @@ use super::stats::StreamStats;
 
 /// How long the capture thread waits for a picture before it looks at requests again.
 const CAPTURE_PATIENCE: Duration = Duration::from_millis(50);
+/// How often the last picture is encoded again when the screen became still: a picture of a moving screen was given one
+/// picture's share of the rate, and each further one makes it better.
+const REFINEMENTS: u32 = 10;
 /// An encoder that broke is opened anew at most this often in a row.
 const MAX_REOPENS: u32 = 3;
 
@@ -161,13 +164,17 @@ impl EncodeThread {
         let mut last: Option<Frame> = None;
         let mut last_serial = 0;
         let mut reopens = 0;
+        let mut refinements = 0;
+        let interval = self.params.encoder.mode.interval();
         self.requests.idr();
         while !self.stop.load(Ordering::Relaxed) {
             if !self.room.wait(CAPTURE_PATIENCE) {
                 continue;
             }
-            let mut frame = match self.capture.next(Instant::now() + CAPTURE_PATIENCE) {
+            let patience = if refinements > 0 { interval } else { CAPTURE_PATIENCE };
+            let mut frame = match self.capture.next(Instant::now() + patience) {
                 Ok(Captured::Frame(frame)) => {
+                    refinements = REFINEMENTS;
                     let replaced = frame.serial.saturating_sub(last_serial + 1);
                     if last_serial != 0 && replaced > 0 {
                         self.stats.update(|s| s.frames_replaced += replaced);
@@ -175,9 +182,11 @@ impl EncodeThread {
                     last_serial = frame.serial;
                     frame
                 }
-                // A still screen costs nothing, but a client that asks for a key frame gets one.
+                // A still screen costs nothing, once its last picture is as good as the rate allows; but a client that
+                // asks for a key frame gets one.
                 Ok(Captured::Still) => match &last {
-                    Some(frame) if self.requests.is_pending() => {
+                    Some(frame) if refinements > 0 || self.requests.is_pending() => {
+                        refinements = refinements.saturating_sub(1);
                         let mut frame = frame.clone();
                         frame.timeline = Timeline::starting(Instant::now());
                         frame
