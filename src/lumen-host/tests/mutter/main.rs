@@ -107,7 +107,7 @@ fn the_pointer_goes_where_the_client_says() {
         move_to(&mut *input, at, at);
         fs::read(&file).unwrap().ends_with(b"M")
     });
-    for (x, y) in [(100, 50), (640, 360), (1279, 719), (3, 700)] {
+    for (x, y) in [(100, 50), (640, 360), (1200, 600), (3, 650)] {
         move_to(&mut *input, x, y);
         // Reports count from 1.
         let report = format!("\x1b[<35;{};{}M", x + 1, y + 1);
