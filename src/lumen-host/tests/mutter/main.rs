@@ -90,6 +90,8 @@ fn the_pointer_goes_where_the_client_says() {
     let mut session = Session::open("p", mode);
     // Reports of all motion, in pixels.
     let file = session.terminal("\\033[?1003h\\033[?1006h\\033[?1016h");
+    let mut capture = session.compositor.capture().unwrap();
+    next_where(&mut *capture, "the terminal over the whole picture", |image| background(image) > 0.99);
     let mut input = session.compositor.input().unwrap();
     let extent = |extent: u32| ReferenceExtent::try_from((extent - 1) as i16).unwrap();
     let move_to = |input: &mut dyn InputSink, x: i16, y: i16| {
