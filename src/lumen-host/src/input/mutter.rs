@@ -109,7 +109,8 @@ impl MutterInput {
     fn move_to(&self, position: [f64; 2]) {
         let (x, y) = self.position(position);
         let Target { session, stream } = self.target();
-        send(&session, "NotifyPointerMotionAbsolute", &(stream, x, y));
+        // A pixel is meant, and a hair's breadth to the left of it is another one.
+        send(&session, "NotifyPointerMotionAbsolute", &(stream, x.round(), y.round()));
     }
 
     fn scroll(&self, scroll: Scroll) {

@@ -159,11 +159,12 @@ pub fn next(capture: &mut dyn Capture) -> Frame {
 /// Takes pictures until one is as wanted.
 pub fn next_where(capture: &mut dyn Capture, what: &str, wanted: impl Fn(&CpuImage) -> bool) -> Frame {
     let deadline = Instant::now() + PATIENCE;
+    let mut seen = None;
     loop {
         match capture.next(deadline) {
             Ok(Captured::Frame(frame)) if wanted(&frame.image) => return frame,
-            Ok(Captured::Frame(_)) => {}
-            Ok(Captured::Still) => panic!("no picture showed {what}"),
+            Ok(Captured::Frame(frame)) => seen = Some((frame.serial, background(&frame.image))),
+            Ok(Captured::Still) => panic!("no picture showed {what}; the last (serial, background) was {seen:?}"),
             Err(CaptureError::DisplayGone(reason)) => panic!("{reason}, before a picture showed {what}"),
         }
     }

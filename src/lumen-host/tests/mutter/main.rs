@@ -14,6 +14,7 @@ use lumen_core::gamestream::input::{
 use lumen_host::capture::{CaptureError, Captured};
 use lumen_host::display::process::of_session;
 use lumen_host::frame::Mode;
+use lumen_host::input::InputSink;
 use rustix::process::{Pid, Signal, kill_process};
 
 use harness::{PATIENCE, Session, background, is_uniform, next, next_where, press, wait_for};
@@ -89,16 +90,29 @@ fn the_pointer_goes_where_the_client_says() {
     let mut session = Session::open("p", mode);
     // Reports of all motion, in pixels.
     let file = session.terminal("\\033[?1003h\\033[?1006h\\033[?1016h");
+    let mut capture = session.compositor.capture().unwrap();
+    next_where(&mut *capture, "the terminal over the whole picture", |image| background(image) > 0.99);
     let mut input = session.compositor.input().unwrap();
     let extent = |extent: u32| ReferenceExtent::try_from((extent - 1) as i16).unwrap();
-    for (x, y) in [(100, 50), (640, 360), (1279, 719), (3, 700)] {
+    let move_to = |input: &mut dyn InputSink, x: i16, y: i16| {
         input.handle(&InputEvent::MouseAbsolute(AbsolutePosition {
             x,
             y,
             reference_width: extent(mode.width),
             reference_height: extent(mode.height),
         }));
-        let report = format!("\x1b[<35;{};{}M", x, y);
+    };
+    // A pointer that enters a window is not one that moves in it: it moves until the terminal sees that.
+    let mut at = 200;
+    wait_for("the first report", || {
+        at += 1;
+        move_to(&mut *input, at, at);
+        fs::read(&file).unwrap().ends_with(b"M")
+    });
+    for (x, y) in [(100, 50), (640, 360), (1200, 600), (3, 650)] {
+        move_to(&mut *input, x, y);
+        // Reports count from 1.
+        let report = format!("\x1b[<35;{};{}M", x + 1, y + 1);
         wait_for(&format!("the report of {x},{y}"), || {
             let typed = fs::read(&file).unwrap();
             let found = typed.windows(report.len()).any(|window| window == report.as_bytes());

@@ -95,7 +95,7 @@ pub fn buffers() -> Vec<Param> {
         ChoiceFlags::empty(),
         ChoiceEnum::Flags { default: memory, flags: Vec::new() },
     )));
-    let count = Value::Choice(ChoiceValue::Int(range(4, 2, 16)));
+    let count = Value::Choice(ChoiceValue::Int(range(8, 2, 16)));
     let cursor = |extent: usize| (CURSOR_BYTES + BITMAP_BYTES + extent * extent * 4) as i32;
     vec![
         Param::new(Object {
