@@ -109,6 +109,9 @@ struct Maker {
     mailbox: Arc<Mailbox>,
 }
 
+/// Where a session's Mutter is: its processes if it is the session's own, its bus, and variables for programs.
+type Place = (Option<Own>, Bus, Vec<(String, String)>);
+
 /// The processes of a Mutter of its own. The bus outlives its user.
 struct Own {
     mutter: Process,
@@ -132,7 +135,7 @@ impl Mutter {
         Ok(Self { screen: Monitor::There(screen), own, maker, target, mode: spec.mode, environment })
     }
 
-    fn start_own(spec: &CompositorSpec) -> Result<(Option<Own>, Bus, Vec<(String, String)>), DisplayError> {
+    fn start_own(spec: &CompositorSpec) -> Result<Place, DisplayError> {
         let version = find().map_err(|reason| DisplayError::Unavailable { backend: NAME, reason })?;
         tracing::info!(session = spec.session, version, "starts a compositor");
         let socket = spec.directory.join("bus");
@@ -165,7 +168,7 @@ impl Mutter {
         Ok((Some(Own { mutter, daemon }), bus, environment))
     }
 
-    fn find_running(spec: &CompositorSpec) -> Result<(Option<Own>, Bus, Vec<(String, String)>), DisplayError> {
+    fn find_running(spec: &CompositorSpec) -> Result<Place, DisplayError> {
         let missing = |reason: &str| DisplayError::Unavailable { backend: NAME, reason: reason.to_owned() };
         let variable = |name: &str| {
             let given = spec.environment.iter().rev().find(|(given, _)| given == name).map(|(_, value)| value.clone());

@@ -58,7 +58,7 @@ impl Transform {
 
     /// Size of the picture that lies in a region of `size`.
     pub const fn shown(self, size: Size) -> Size {
-        if self.quarters % 2 == 0 { size } else { Size { width: size.height, height: size.width } }
+        if self.quarters.is_multiple_of(2) { size } else { Size { width: size.height, height: size.width } }
     }
 
     /// Where in the region a pixel of the picture (of size `shown`) lies.
