@@ -33,7 +33,7 @@ use passage::{AudioPassage, VideoPassage};
 /// Players seek to key frames.
 const KEY_INTERVAL: Duration = Duration::from_secs(2);
 /// How long a display may take to its first picture.
-const FIRST_PICTURE: Duration = Duration::from_secs(15);
+const FIRST_PICTURE: Duration = Duration::from_secs(60);
 /// A picture is waited for so long before the clock is looked at again.
 const CAPTURE_PATIENCE: Duration = Duration::from_millis(50);
 /// Sound in a packet.
