@@ -52,7 +52,7 @@ pub enum Pumped {
     Nothing,
 }
 
-/// What a state must be able to take from every connection; [`wayland_state!`] writes it.
+/// What a state must be able to take from every connection; `wayland_state!` writes it.
 pub trait State:
     Dispatch<WlRegistry, ()>
     + Dispatch<WlCallback, Arc<AtomicBool>>
