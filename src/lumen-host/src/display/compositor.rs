@@ -1,6 +1,7 @@
 //! What every real desktop has in common, whichever compositor draws it. One backend a file; none knows applications,
 //! sound or the session.
 
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -72,4 +73,14 @@ pub trait Compositor: Send {
 
     /// `Some` once it is gone, with what is known about why. Returns at once.
     fn gone(&mut self) -> Option<String>;
+}
+
+/// Whether there is a node of a GPU that this user may draw with. One that may not be opened is as good as none: the
+/// compositor would fall back to drawing on the CPU without a word.
+pub fn has_render_node() -> bool {
+    let Ok(nodes) = fs::read_dir("/dev/dri") else { return false };
+    nodes
+        .flatten()
+        .filter(|node| node.file_name().as_encoded_bytes().starts_with(b"renderD"))
+        .any(|node| File::options().read(true).write(true).open(node.path()).is_ok())
 }

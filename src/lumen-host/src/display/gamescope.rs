@@ -23,8 +23,8 @@ use super::process::{Process, find_program};
 
 const NAME: &str = "gamescope";
 
-/// The oldest version with `--backend headless`.
-const OLDEST: (u32, u32) = (3, 15);
+/// The oldest version that was seen with `--backend headless`.
+const OLDEST: (u32, u32) = (3, 16);
 
 /// Its sockets in a directory where it is alone.
 const WAYLAND_SOCKET: &str = "gamescope-0";
@@ -32,9 +32,6 @@ const EI_SOCKET: &str = "gamescope-0-ei";
 
 /// How long it may take to come up: it compiles its shaders the first time.
 const START_PATIENCE: Duration = Duration::from_secs(60);
-
-/// How often its sockets are looked for meanwhile.
-const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// What it runs when there is no application: something that waits.
 const NOTHING: [&str; 2] = ["sleep", "infinity"];
@@ -103,7 +100,7 @@ pub fn start(spec: &CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError>
     let mailbox = Arc::default();
     let mut gamescope = Gamescope { node: None, mailbox, process, directory: spec.directory.clone(), mode: spec.mode };
     let deadline = Instant::now() + START_PATIENCE;
-    gamescope.wait_for(EI_SOCKET, deadline)?;
+    gamescope.process.wait_for_file(&spec.directory.join(EI_SOCKET), START_PATIENCE).map_err(failed)?;
     let pid = gamescope.process.id();
     let left = deadline.saturating_duration_since(Instant::now());
     let node = find_node(&remote, pid, left).map_err(failed)?;
@@ -121,24 +118,6 @@ struct Gamescope {
     process: Process,
     directory: PathBuf,
     mode: Mode,
-}
-
-impl Gamescope {
-    fn wait_for(&mut self, socket: &str, deadline: Instant) -> Result<(), DisplayError> {
-        let path = self.directory.join(socket);
-        while !path.exists() {
-            if let Some(status) = self.process.poll() {
-                return Err(failed(format!(
-                    "it ended at once ({status}); its messages in the log say why, most often that there is no GPU"
-                )));
-            }
-            if Instant::now() >= deadline {
-                return Err(failed(format!("it made no {socket} within {} s", START_PATIENCE.as_secs())));
-            }
-            std::thread::sleep(POLL_INTERVAL);
-        }
-        Ok(())
-    }
 }
 
 impl Compositor for Gamescope {

@@ -6,7 +6,7 @@
 
 mod screencast;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ use crate::input::kwin::FakeInput;
 use crate::mediaserver::Remote;
 
 use super::DisplayError;
-use super::compositor::{Compositor, CompositorSpec, PATIENCE};
+use super::compositor::{Compositor, CompositorSpec, PATIENCE, has_render_node};
 use super::process::{Process, find_program};
 use screencast::{Screencast, Source};
 
@@ -35,9 +35,6 @@ const SOCKET: &str = "wayland-lumen";
 
 /// How long KWin may take to come up.
 const START_PATIENCE: Duration = Duration::from_secs(30);
-
-/// How often its socket is looked for meanwhile.
-const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Name and version of the KWin that is installed.
 ///
@@ -60,9 +57,10 @@ pub fn find() -> Result<String, String> {
         Some(found) if found < OLDEST => {
             Err(format!("{text} is too old: {oldest}.{since} or newer is needed for displays without a screen"))
         }
-        Some(_) if !has_render_node() => {
-            Err(format!("{text} lets its pictures be captured only with a GPU (a /dev/dri/renderD node, or vgem)"))
-        }
+        Some(_) if !has_render_node() => Err(format!(
+            "{text} lets its pictures be captured only with a GPU: a /dev/dri/renderD node that this user may open \
+                 (group render)"
+        )),
         Some(_) => Ok(text),
         None => Err(format!("kwin_wayland does not tell its version: '{text}'")),
     }
@@ -72,11 +70,6 @@ pub fn find() -> Result<String, String> {
 fn version(text: &str) -> Option<(u32, u32)> {
     let mut numbers = text.split_whitespace().last()?.split('.').map(|number| number.parse().ok());
     Some((numbers.next()??, numbers.next()??))
-}
-
-fn has_render_node() -> bool {
-    std::fs::read_dir("/dev/dri")
-        .is_ok_and(|nodes| nodes.flatten().any(|node| node.file_name().as_encoded_bytes().starts_with(b"renderD")))
 }
 
 /// Starts a KWin, or adds an output to the one that runs.
@@ -92,7 +85,7 @@ pub fn start(spec: &CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError>
             tracing::info!(session = spec.session, version, "starts a compositor");
             let mut process = spawn(spec)?;
             let socket = spec.directory.join(SOCKET);
-            wait_for(&socket, &mut process)?;
+            process.wait_for_file(&socket, START_PATIENCE).map_err(failed)?;
             (Some(process), socket, SOCKET.to_owned())
         }
         Instance::Running => {
@@ -132,20 +125,6 @@ fn spawn(spec: &CompositorSpec) -> Result<Process, DisplayError> {
         .env_remove("WAYLAND_DISPLAY")
         .envs(spec.environment.iter().map(|(name, value)| (name, value)));
     Process::spawn(command, &spec.session).map_err(|error| failed(format!("it cannot be started: {error}")))
-}
-
-fn wait_for(socket: &Path, process: &mut Process) -> Result<(), DisplayError> {
-    let deadline = Instant::now() + START_PATIENCE;
-    while !socket.exists() {
-        if let Some(status) = process.poll() {
-            return Err(failed(format!("it ended at once ({status}); its messages in the log say why")));
-        }
-        if Instant::now() >= deadline {
-            return Err(failed(format!("it made no socket within {} s", START_PATIENCE.as_secs())));
-        }
-        std::thread::sleep(POLL_INTERVAL);
-    }
-    Ok(())
 }
 
 /// The socket of the desktop that this process runs on.
@@ -220,6 +199,8 @@ impl Compositor for Kwin {
         let old = self.screen.take();
         match self.open_screen(mode) {
             Ok(screen) => {
+                // It may still be giving pictures of the old size.
+                drop(old);
                 self.mailbox.restart();
                 self.screen = Some(screen);
                 self.mode = mode;

@@ -21,7 +21,7 @@ use crate::input::mutter::{MutterInput, SharedTarget};
 use crate::mediaserver::Remote;
 
 use super::DisplayError;
-use super::compositor::{Compositor, CompositorSpec, PATIENCE};
+use super::compositor::{Compositor, CompositorSpec, PATIENCE, has_render_node};
 use super::process::{Process, find_program};
 use bus::Bus;
 use recording::Recording;
@@ -144,6 +144,7 @@ impl Mutter {
             ("DBUS_SESSION_BUS_ADDRESS".to_owned(), address.clone()),
             ("XDG_SESSION_TYPE".to_owned(), "wayland".to_owned()),
         ];
+        // Mesa must be told to draw in software.
         if !has_render_node() {
             environment.push(("LIBGL_ALWAYS_SOFTWARE".to_owned(), "1".to_owned()));
         }
@@ -355,12 +356,6 @@ fn first_wayland_socket(runtime: &Path) -> Option<PathBuf> {
         .collect();
     sockets.sort();
     sockets.into_iter().next()
-}
-
-/// Whether the machine has a node that OpenGL can draw with. Without one Mesa must be told to draw in software.
-fn has_render_node() -> bool {
-    std::fs::read_dir("/dev/dri")
-        .is_ok_and(|nodes| nodes.flatten().any(|node| node.file_name().as_encoded_bytes().starts_with(b"renderD")))
 }
 
 fn failed(reason: String) -> DisplayError {

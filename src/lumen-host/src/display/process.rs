@@ -70,6 +70,24 @@ impl Process {
         test_kill_process_group(group).is_ok() && processes().any(|pid| group_of_living(pid) == Some(group))
     }
 
+    /// Waits until it has made a file, such as its socket.
+    ///
+    /// # Errors
+    /// If it ends before, or does not make it within `patience`.
+    pub fn wait_for_file(&mut self, file: &Path, patience: Duration) -> Result<(), String> {
+        let deadline = Instant::now() + patience;
+        while !file.exists() {
+            if let Some(status) = self.poll() {
+                return Err(format!("it ended at once ({status}); its messages in the log say why"));
+            }
+            if Instant::now() >= deadline {
+                return Err(format!("it made no {} within {} s", file.display(), patience.as_secs()));
+            }
+            std::thread::sleep(POLL_INTERVAL);
+        }
+        Ok(())
+    }
+
     /// Ends it and its group, with up to `patience` for doing so in order.
     pub fn stop(&mut self, patience: Duration) {
         let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) else { return };

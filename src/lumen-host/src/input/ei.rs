@@ -376,21 +376,8 @@ impl Emulator {
             return;
         }
         // Compositors before libei 1.6 take keys only: what a US keyboard has can be typed.
-        for character in characters {
-            let Some((key, shift)) = us_layout::key_of(character) else {
-                tracing::debug!("this compositor takes no text, and a US keyboard has no key for a character of it");
-                continue;
-            };
-            let shift = shift && !self.keys.contains(&LEFT_SHIFT);
-            if shift {
-                self.key(LEFT_SHIFT, PressState::Down);
-            }
-            self.key(key, PressState::Down);
-            self.key(key, PressState::Up);
-            if shift {
-                self.key(LEFT_SHIFT, PressState::Up);
-            }
-        }
+        let shift_held = self.keys.contains(&LEFT_SHIFT);
+        us_layout::type_text(characters, shift_held, |key, state| self.key(key, state));
     }
 }
 

@@ -124,21 +124,8 @@ impl FakeInput {
     }
 
     fn text(&mut self, characters: impl Iterator<Item = char>) {
-        for character in characters {
-            let Some((key, shift)) = us_layout::key_of(character) else {
-                tracing::debug!("KWin takes no text, and a US keyboard has no key for a character of it");
-                continue;
-            };
-            let shift = shift && !self.keys.contains(&LEFT_SHIFT);
-            if shift {
-                self.key(LEFT_SHIFT, PressState::Down);
-            }
-            self.key(key, PressState::Down);
-            self.key(key, PressState::Up);
-            if shift {
-                self.key(LEFT_SHIFT, PressState::Up);
-            }
-        }
+        let shift_held = self.keys.contains(&LEFT_SHIFT);
+        us_layout::type_text(characters, shift_held, |key, state| self.key(key, state));
     }
 
     /// Sends what is waiting, and reads what nobody needs.

@@ -1,5 +1,7 @@
 //! Which key of a US keyboard writes a character: for backends that take keys and no text.
 
+use lumen_core::gamestream::input::PressState;
+
 /// `KEY_LEFTSHIFT`.
 pub const LEFT_SHIFT: u16 = 42;
 
@@ -24,6 +26,26 @@ pub fn key_of(character: char) -> Option<(u16, bool)> {
         let found = place(plain).map(|at| (at, false)).or_else(|| place(shifted).map(|at| (at, true)));
         found.map(|(at, shift)| (first + at, shift))
     })
+}
+
+/// Types what a US keyboard can: calls `key` for each press and release. `shift_held` says whether the client holds the
+/// key already. What it has no key for is left out.
+pub fn type_text(characters: impl Iterator<Item = char>, shift_held: bool, mut key: impl FnMut(u16, PressState)) {
+    for character in characters {
+        let Some((code, shifted)) = key_of(character) else {
+            tracing::debug!("the compositor takes no text, and a US keyboard has no key for a character of it");
+            continue;
+        };
+        let shift = shifted && !shift_held;
+        if shift {
+            key(LEFT_SHIFT, PressState::Down);
+        }
+        key(code, PressState::Down);
+        key(code, PressState::Up);
+        if shift {
+            key(LEFT_SHIFT, PressState::Up);
+        }
+    }
 }
 
 #[cfg(test)]

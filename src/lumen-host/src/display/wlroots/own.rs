@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::display::DisplayError;
-use crate::display::compositor::{CompositorSpec, PATIENCE};
+use crate::display::compositor::{CompositorSpec, PATIENCE, has_render_node};
 use crate::display::process::{Process, find_program};
 
 use super::{NAME, Place, failed};
@@ -200,14 +200,6 @@ fn ready_script(ready: &Path) -> String {
 fn renderer() -> Option<(&'static str, &'static str)> {
     let is_free = std::env::var_os("WLR_RENDERER").is_none() && !has_render_node();
     is_free.then_some(("WLR_RENDERER", "pixman"))
-}
-
-fn has_render_node() -> bool {
-    let Ok(nodes) = fs::read_dir("/dev/dri") else { return false };
-    nodes
-        .flatten()
-        .filter(|node| node.file_name().to_string_lossy().starts_with("renderD"))
-        .any(|node| File::options().read(true).write(true).open(node.path()).is_ok())
 }
 
 /// 1.7 tries whether it could become root again and ends if so; 1.10 and 1.12 were seen to run as root. Those in between
