@@ -14,10 +14,10 @@ use lumen_core::gamestream::reassembler::{ReassemblerConfig, ReferenceInvalidati
 use lumen_core::gamestream::rtsp::ClientHandshake;
 use lumen_core::gamestream::sdp::{
     AudioQuality, ClientBitrate, ClientEncryption, ClientFeatures, ConnectData, ControlProtocol, DescribeOffer,
-    EncryptionBits, Matrix, OpusLayout, PacketSize, QosMarks, Range, ReferenceFrames, SetupReply, StreamKind,
-    StreamRequest, SurroundQuality, choose_profile, negotiate_encryption,
+    EncryptionBits, Matrix, OpusLayout, QosMarks, Range, ReferenceFrames, SetupReply, StreamKind, StreamRequest,
+    SurroundQuality, choose_profile, negotiate_encryption,
 };
-use lumen_core::gamestream::video::{self, Sealing, VideoCodec};
+use lumen_core::gamestream::video::{PacketSize, Sealing, VideoCodec};
 
 use super::audio::AudioSetup;
 use super::rtsp::RtspClient;
@@ -108,8 +108,7 @@ pub fn connect(plan: Plan, options: &StreamOptions) -> Result<Session, ClientErr
         .map_err(|error| ClientError::local("cannot open the video socket", error))?;
     let same_clock = plan.host.ip().to_canonical().is_loopback()
         || socket.local_addr().is_ok_and(|local| local.ip() == plan.host.ip());
-    let packet_size = video::PacketSize::new(u32::from(request.packet_size.get()))
-        .map_err(|error| ClientError::Usage(error.to_string()))?;
+    let packet_size = request.packet_size;
     let setup = VideoSetup {
         socket,
         pings: Pings::new(agreement.video.ping_payload),
@@ -142,7 +141,7 @@ pub fn connect(plan: Plan, options: &StreamOptions) -> Result<Session, ClientErr
         host: HostReport { encrypted: encrypted.join(", "), same_clock, ..plan.report },
         codec: profile_name(agreement.profile),
         fps: options.fps,
-        packet_size: u32::from(request.packet_size.get()),
+        packet_size: request.packet_size.get(),
         channels: request.channels,
         packet_ms: request.audio_packet_ms,
     };
@@ -234,8 +233,8 @@ fn stream_request(
     audio_quality: AudioQuality,
 ) -> Result<StreamRequest, ClientError> {
     let sealing = if encryption.contains(EncryptionBits::VIDEO) { Sealing::Sealed } else { Sealing::Clear };
-    let usage = |error: &dyn std::fmt::Display| ClientError::Usage(error.to_string());
-    let packet_size = video::PacketSize::to_announce(options.packet_size, sealing).map_err(|error| usage(&error))?;
+    let packet_size =
+        PacketSize::to_announce(options.packet_size, sealing).map_err(|error| ClientError::Usage(error.to_string()))?;
     let bitrate = ClientBitrate::for_choice(options.bitrate_kbps, false);
     let audio_encrypted = encryption.contains(EncryptionBits::AUDIO);
     Ok(StreamRequest {
@@ -243,7 +242,7 @@ fn stream_request(
         height: options.height,
         fps: options.fps,
         client_refresh_rate_x100: Some(options.fps.saturating_mul(100)),
-        packet_size: PacketSize::new(packet_size.get()).map_err(|error| usage(&error))?,
+        packet_size,
         configured_bitrate_kbps: Some(bitrate.configured),
         maximum_bitrate_kbps: bitrate.maximum,
         codec: profile.codec(),

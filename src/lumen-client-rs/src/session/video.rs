@@ -172,7 +172,7 @@ impl Receiving {
                 }
                 VideoEvent::FecStatus(status) => {
                     self.shared.lock().analysis.video.fec_reports += 1;
-                    self.control.send(ClientMessage::FecStatus(status.into()));
+                    self.control.send(ClientMessage::FecStatus(status));
                 }
             }
         }

@@ -60,7 +60,7 @@ fn play(mut receiver: Reassembler, datagrams: impl Iterator<Item = Vec<u8>>) {
                     next = last.next();
                     response.lost(first, last);
                 }
-                VideoEvent::FecStatus(status) => assert!(status.block_index < status.block_count),
+                VideoEvent::FecStatus(status) => assert!(status.block < status.block_count),
             }
         }
         while response.poll().is_some() {}

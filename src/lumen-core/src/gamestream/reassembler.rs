@@ -16,10 +16,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 pub use loss_response::{LossResponse, RecoveryRequest, ReferenceInvalidation, Verdict};
-pub use status::FrameFecStatus;
 
 use self::block::{Block, Progress};
 use self::status::StatusLimit;
+use super::control::FrameFecStatus;
 use super::video::{
     AnnexB, EnvelopeError, FrameHeader, FrameHeaderError, FrameIndex, FrameKind, HostLatency, PacketSize, Sealing,
     ShardHeader, ShardHeaderError, StreamPacketIndex, VideoCodec, frame_hint, open_datagram,

@@ -13,7 +13,7 @@ mod setup;
 mod surround;
 
 pub use announce::{
-    AnnounceError, AudioQuality, ClientFeatures, ControlProtocol, EncoderRate, Matrix, PacketSize, QosMarks, Range,
+    AnnounceError, AudioQuality, ClientFeatures, ControlProtocol, EncoderRate, Matrix, QosMarks, Range,
     ReferenceFrames, RefreshRate, StreamRequest,
 };
 pub use attributes::{Attributes, attribute_line};

@@ -50,7 +50,7 @@ pub enum AdminError {
     },
     /// The loopback port is taken.
     #[error(transparent)]
-    Bind(#[from] listen::BindError),
+    Bind(#[from] crate::net::BindError),
     /// The token file is unusable.
     #[error("admin token file {path}: {source}", path = path.display())]
     Token {

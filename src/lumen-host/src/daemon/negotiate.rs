@@ -60,7 +60,7 @@ fn video(wish: &StreamRequest, key: StreamKey, config: &StreamConfig) -> anyhow:
             },
             max_frame_bytes: 0,
         },
-        packet_size: wish.packet_size.get(),
+        packet_size: wish.packet_size,
         fec_percentage,
         min_parity: wish.minimum_fec_packets.max(config.min_parity),
         encrypted: wish.video_is_encrypted(),
@@ -106,9 +106,8 @@ fn audio(wish: &StreamRequest, launch: &Launch, config: &StreamConfig) -> anyhow
 /// If there is no such packet size.
 pub(crate) fn packetizer_config(params: &VideoParams, key: StreamKey) -> anyhow::Result<PacketizerConfig> {
     use lumen_core::gamestream::packetizer::{FecPercentage, LossModel, ParityPolicy};
-    use lumen_core::gamestream::video::PacketSize;
     Ok(PacketizerConfig {
-        packet_size: PacketSize::new(params.packet_size.into())?,
+        packet_size: params.packet_size,
         parity: ParityPolicy::for_loss(
             FecPercentage::new(params.fec_percentage),
             params.min_parity,

@@ -24,9 +24,10 @@ use tokio::task::JoinSet;
 pub use launch::{ClientIdentity, LaunchService, RefusedReason};
 
 use super::catalogue::AppCatalogue;
-use super::listen::{self, BindError};
+use super::listen;
 use super::pairing_server::PairingServer;
 use crate::config::Config;
+use crate::net::BindError;
 use crate::store::Store;
 use limits::Limits;
 

@@ -5,56 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::net::BindError;
+
 /// Connections that the kernel keeps for us to accept.
 const BACKLOG: i32 = 128;
-
-/// Why a port could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    /// Somebody else has the port.
-    #[error(
-        "cannot open {service} port {port}/{protocol} on {address}: it is in use; stop the program that has it \
-         (`ss -lnp 'sport = :{port}'` names it) or choose another base port with `port` or --port"
-    )]
-    InUse {
-        /// Name of the service.
-        service: &'static str,
-        /// `tcp` or `udp`.
-        protocol: &'static str,
-        /// Address.
-        address: IpAddr,
-        /// Port.
-        port: u16,
-    },
-    /// The address is not one of this machine.
-    #[error(
-        "cannot open {service} port {port}/{protocol}: {address} is not an address of this machine; correct `bind`"
-    )]
-    NotHere {
-        /// Name of the service.
-        service: &'static str,
-        /// `tcp` or `udp`.
-        protocol: &'static str,
-        /// Address.
-        address: IpAddr,
-        /// Port.
-        port: u16,
-    },
-    /// Anything else.
-    #[error("cannot open {service} port {port}/{protocol} on {address}: {source}")]
-    Other {
-        /// Name of the service.
-        service: &'static str,
-        /// `tcp` or `udp`.
-        protocol: &'static str,
-        /// Address.
-        address: IpAddr,
-        /// Port.
-        port: u16,
-        /// What the system said.
-        source: io::Error,
-    },
-}
 
 /// Opens a listening TCP socket, not blocking. `::` takes IPv4 as well; without IPv6 it becomes `0.0.0.0`.
 ///
@@ -66,7 +20,7 @@ pub fn tcp(address: IpAddr, port: u16, service: &'static str) -> Result<TcpListe
         socket.listen(BACKLOG)?;
         Ok(TcpListener::from(socket))
     };
-    with_fallback(address, open).map_err(|(address, source)| sort(service, "tcp", address, port, source))
+    with_fallback(address, open).map_err(|(address, source)| BindError::of(service, "tcp", address, port, source))
 }
 
 /// Opens a UDP socket, not blocking, by the same rule.
@@ -75,7 +29,7 @@ pub fn tcp(address: IpAddr, port: u16, service: &'static str) -> Result<TcpListe
 /// [`BindError`] names the service and the port.
 pub fn udp(address: IpAddr, port: u16, service: &'static str) -> Result<UdpSocket, BindError> {
     with_fallback(address, |address| Ok(UdpSocket::from(bound(address, port, Type::DGRAM, Protocol::UDP)?)))
-        .map_err(|(address, source)| sort(service, "udp", address, port, source))
+        .map_err(|(address, source)| BindError::of(service, "udp", address, port, source))
 }
 
 fn with_fallback<T>(address: IpAddr, open: impl Fn(IpAddr) -> io::Result<T>) -> Result<T, (IpAddr, io::Error)> {
@@ -108,14 +62,6 @@ fn is_any_v6(address: IpAddr) -> bool {
 
 fn lacks_v6(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL | libc::EPROTONOSUPPORT))
-}
-
-fn sort(service: &'static str, protocol: &'static str, address: IpAddr, port: u16, source: io::Error) -> BindError {
-    match source.kind() {
-        io::ErrorKind::AddrInUse => BindError::InUse { service, protocol, address, port },
-        io::ErrorKind::AddrNotAvailable => BindError::NotHere { service, protocol, address, port },
-        _ => BindError::Other { service, protocol, address, port, source },
-    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use lumen_core::gamestream::http::Ports;
 use quinn_udp::{RecvMeta, UdpSockRef, UdpSocketState};
 use rustix::event::{PollFd, PollFlags, poll};
 
-use crate::net::sockets::{BindError, Sharing, bind_udp, connected, unmapped};
+use crate::net::BindError;
+use crate::net::sockets::{Sharing, bind_udp, connected, unmapped};
 
 /// Which media stream a port carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

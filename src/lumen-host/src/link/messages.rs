@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lumen_core::gamestream::{control::HostMessage, input::InputEvent, video::FrameIndex};
+use lumen_core::gamestream::control::HostMessage;
+use lumen_core::gamestream::input::InputEvent;
+use lumen_core::gamestream::video::{FrameIndex, PacketSize};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{AppConfig, DisplayKind, Instance, OnExit, Pacing};
@@ -115,7 +117,7 @@ pub struct VideoParams {
     /// For the encoder.
     pub encoder: EncoderConfig,
     /// Payload size that the client announced, after the RTP header.
-    pub packet_size: u16,
+    pub packet_size: PacketSize,
     /// Parity in per cent of the data packets.
     pub fec_percentage: u8,
     /// Parity packets that the client wants at least.

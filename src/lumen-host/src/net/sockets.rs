@@ -6,44 +6,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+use super::BindError;
+
 /// Kernel send buffer of a media socket: a whole large frame.
 const MEDIA_SEND_BUFFER: usize = 1 << 20;
 /// Kernel receive buffer of the sockets that clients' pings and control datagrams arrive at.
 const RECEIVE_BUFFER: usize = 256 << 10;
-
-/// A port could not be opened.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot open {service} on {address} ({protocol}): {remedy}")]
-pub struct BindError {
-    /// What the port is for.
-    pub service: &'static str,
-    /// The address that was tried.
-    pub address: SocketAddr,
-    /// `UDP` or `TCP`.
-    pub protocol: &'static str,
-    /// What to do about it.
-    pub remedy: String,
-    /// What the kernel said.
-    pub source: io::Error,
-}
-
-impl BindError {
-    /// Describes a failed bind of `service` at `address`.
-    pub fn new(service: &'static str, protocol: &'static str, address: SocketAddr, source: io::Error) -> Self {
-        let remedy = match source.kind() {
-            io::ErrorKind::AddrInUse => format!(
-                "another program holds port {}: stop it, or move every port of lumen with `port` in lumen.toml",
-                address.port()
-            ),
-            io::ErrorKind::PermissionDenied => "choose a base port of 1029 or above".to_owned(),
-            io::ErrorKind::AddrNotAvailable => {
-                "no interface of this machine has that address: change `bind` in lumen.toml".to_owned()
-            }
-            _ => "see `lumen doctor`".to_owned(),
-        };
-        Self { service, address, protocol, remedy, source }
-    }
-}
 
 /// What kind of traffic a socket carries; decides its QoS mark (protocol part 2, section 3.3, and part 3, 1.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,16 +58,13 @@ pub enum Sharing {
 /// [`BindError`] with the remedy.
 pub fn bind_udp(service: &'static str, address: IpAddr, port: u16, sharing: Sharing) -> Result<UdpSocket, BindError> {
     let open = |ip: IpAddr| {
-        let target = SocketAddr::new(ip, port);
-        bound(target, sharing).map_err(|source| BindError::new(service, "UDP", target, source))
+        bound(SocketAddr::new(ip, port), sharing).map_err(|source| BindError::of(service, "udp", ip, port, source))
     };
     match open(address) {
-        Err(error)
-            if address == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && error.source.kind() != io::ErrorKind::AddrInUse =>
-        {
-            open(Ipv4Addr::UNSPECIFIED.into())
-        }
-        other => other,
+        Ok(socket) => Ok(socket),
+        Err(error @ BindError::InUse { .. }) => Err(error),
+        Err(_) if address == IpAddr::V6(Ipv6Addr::UNSPECIFIED) => open(Ipv4Addr::UNSPECIFIED.into()),
+        Err(error) => Err(error),
     }
 }
 
@@ -187,7 +152,7 @@ mod tests {
         for sharing in [Sharing::Exclusive, Sharing::WithConnected] {
             let text = bind_udp("video", Ipv6Addr::UNSPECIFIED.into(), port, sharing).unwrap_err().to_string();
             assert!(
-                text.contains("video") && text.contains(&port.to_string()) && text.contains("lumen.toml"),
+                text.contains("video") && text.contains(&port.to_string()) && text.contains("another base port"),
                 "{text}"
             );
         }

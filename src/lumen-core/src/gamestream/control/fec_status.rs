@@ -1,7 +1,6 @@
 //! The frame FEC status message (protocol part 2, section 2.5; part 3, section 2.4).
 
 use crate::gamestream::input::reader::{Reader, Short};
-use crate::gamestream::reassembler;
 use crate::gamestream::video::FrameIndex;
 
 /// How one FEC block fared at the client: it needed recovery, or was given up. Blocks without loss are not
@@ -30,25 +29,6 @@ pub struct FrameFecStatus {
     pub block: u8,
     /// Blocks of the frame.
     pub block_count: u8,
-}
-
-impl From<reassembler::FrameFecStatus> for FrameFecStatus {
-    /// The message that reports what a reassembler saw.
-    fn from(seen: reassembler::FrameFecStatus) -> Self {
-        Self {
-            frame: seen.frame,
-            highest_received: seen.highest_received.0,
-            next_contiguous: seen.next_contiguous.0,
-            missing_before_highest: seen.missing_before_highest,
-            total_data: seen.total_data,
-            total_parity: seen.total_parity,
-            received_data: seen.received_data,
-            received_parity: seen.received_parity,
-            fec_percentage: seen.percentage.get(),
-            block: seen.block_index,
-            block_count: seen.block_count,
-        }
-    }
 }
 
 impl FrameFecStatus {

@@ -1,8 +1,9 @@
 //! The block in work: which of its packets are here, and the rebuilding of those that are not.
 
-use super::{DropReason, FrameFecStatus};
+use super::DropReason;
 use crate::fec::block_plan::FecPercentage;
 use crate::fec::gf8::{Codec, ShardSet, Strided};
+use crate::gamestream::control::FrameFecStatus;
 use crate::gamestream::video::{
     BlockPosition, FrameIndex, SHARD_HEADER_LEN, SequenceNumber, ShardHeader, StreamPacketIndex,
 };
@@ -181,15 +182,15 @@ impl Block {
             (0..shape.data + shape.parity).find(|&index| !self.contains(index)).unwrap_or(shape.data + shape.parity);
         Some(FrameFecStatus {
             frame,
-            highest_received: shape.first_sequence.plus(self.highest),
-            next_contiguous: shape.first_sequence.plus(first_missing),
+            highest_received: shape.first_sequence.plus(self.highest).0,
+            next_contiguous: shape.first_sequence.plus(first_missing).0,
             missing_before_highest: self.missing_before_highest(),
             total_data: shape.data,
             total_parity: shape.parity,
             received_data: self.received_data,
             received_parity: self.received_parity,
-            percentage: shape.percentage,
-            block_index: shape.position.index(),
+            fec_percentage: shape.percentage.get(),
+            block: shape.position.index(),
             block_count: shape.position.last() + 1,
         })
     }

@@ -92,8 +92,8 @@ fn as_many_losses_as_parity_are_recovered_and_reported() {
     let [VideoEvent::FecStatus(status), VideoEvent::Frame(frame)] = &events[..] else { panic!("{events:?}") };
     assert_eq!((status.total_data, status.total_parity), (20, 4));
     assert_eq!((status.received_data, status.received_parity), (16, 4));
-    assert_eq!((status.missing_before_highest, status.next_contiguous.0, status.highest_received.0), (4, 0, 23));
-    assert_eq!((status.block_index, status.block_count), (0, 1));
+    assert_eq!((status.missing_before_highest, status.next_contiguous, status.highest_received), (4, 0, 23));
+    assert_eq!((status.block, status.block_count), (0, 1));
     assert_eq!((frame.recovered_packets, frame.data_packets), (4, 20));
     assert_eq!(frame.data, data);
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Attributes, EncryptionBits, SessionIds, encoder_bitrate};
 use crate::gamestream::http::{BitDepth, Chroma, Codec};
+use crate::gamestream::video::PacketSize;
 
 mod names {
     //! The attributes that this host reads.
@@ -36,6 +37,9 @@ mod names {
     pub(super) const PACKET_DURATION: &str = "x-nv-aqos.packetDuration";
     pub(super) const COLOUR: &str = "x-nv-video[0].encoderCscMode";
 }
+
+/// Smallest packet size that is taken. Sizes are multiples of 16.
+const SMALLEST_PACKET: u32 = 256;
 
 /// Most slices that a picture is cut into; decoders ask for up to four, larger wishes are cut to this.
 const MAX_SLICES: u32 = 32;
@@ -104,29 +108,6 @@ pub enum AudioQuality {
     High,
 }
 
-/// Bytes of a video packet behind the RTP header: 256..=65488, a multiple of 16. Already reduced by 32 when video is
-/// encrypted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PacketSize(u16);
-
-impl PacketSize {
-    /// A packet size in 256..=65488 that is a multiple of 16.
-    ///
-    /// # Errors
-    /// [`AnnounceError::OutOfRange`].
-    pub fn new(bytes: u32) -> Result<Self, AnnounceError> {
-        match u16::try_from(bytes) {
-            Ok(bytes) if (256..=65488).contains(&bytes) && bytes.is_multiple_of(16) => Ok(Self(bytes)),
-            _ => Err(AnnounceError::OutOfRange(names::PACKET_SIZE)),
-        }
-    }
-
-    /// Bytes.
-    pub const fn get(self) -> u16 {
-        self.0
-    }
-}
-
 /// `x-ml-general.featureFlags`: what the client's core can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ClientFeatures(pub u32);
@@ -189,7 +170,7 @@ pub struct StreamRequest {
     /// Refresh rate of the client's display × 100, if it said; not always related to `fps`. See
     /// [`StreamRequest::refresh_rate`].
     pub client_refresh_rate_x100: Option<u32>,
-    /// Size of video packets.
+    /// Size of video packets, at least 256 and a multiple of 16; already reduced by 32 when video is encrypted.
     pub packet_size: PacketSize,
     /// The user's choice of bitrate for everything, in kbit/s, if the client said.
     pub configured_bitrate_kbps: Option<u32>,
@@ -253,7 +234,10 @@ impl StreamRequest {
             return Err(AnnounceError::OutOfRange(names::HEIGHT));
         }
         let fps = within(names::FPS, required(names::FPS)?, 1, 500)?;
-        let packet_size = PacketSize::new(required(names::PACKET_SIZE)?)?;
+        let packet_size = PacketSize::new(required(names::PACKET_SIZE)?)
+            .ok()
+            .filter(|size| size.get() >= SMALLEST_PACKET && size.get().is_multiple_of(16))
+            .ok_or(AnnounceError::OutOfRange(names::PACKET_SIZE))?;
         let channels = match required(names::CHANNELS)? {
             2 => 2,
             6 => 6,
@@ -505,7 +489,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_read(
-            width in 1u32..=8192, half in 1u32..=4096, fps in 1u32..=500, refresh in 1u32..=u32::MAX, sixteenths in 16u32..=4093,
+            width in 1u32..=8192, half in 1u32..=4096, fps in 1u32..=500, refresh in 1u32..=u32::MAX, sixteenths in 16u32..=4091,
             bitrate in any::<u32>(), codec in 0usize..3, flags in any::<[bool; 6]>(), colour in 0usize..3,
             slices in 1u8..=32, fec in any::<u8>(), six in any::<bool>(), mask in any::<u32>(), bits in any::<[u32; 3]>(),
         ) {
