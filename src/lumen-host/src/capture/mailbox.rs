@@ -1,6 +1,7 @@
 //! The mailbox between the thread that takes pictures from a compositor and whoever encodes them. It holds the newest
 //! picture and nothing else: the giver never waits, and a taker that comes late gets the picture that is on the screen.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -171,20 +172,39 @@ impl Pool {
     /// Pictures that are kept at most: one in the mailbox, one with the encoder, one being filled, one to spare.
     const KEPT: usize = 4;
 
-    /// A picture of `size`, filled by `fill` from whatever was in it before.
+    /// A picture of `size` without gaps between its lines, filled by `fill` from whatever was in it before.
     pub fn fill(&mut self, size: Size, fill: impl FnOnce(&mut CpuImage)) -> Arc<CpuImage> {
+        let filled = self.try_fill(size, size.width as usize * 4, |image| {
+            fill(image);
+            Ok::<_, Infallible>(())
+        });
+        match filled {
+            Ok(image) => image,
+        }
+    }
+
+    /// A picture of `size`, `stride` bytes from line to line, filled by `fill` from whatever was in it before.
+    ///
+    /// # Errors
+    /// What `fill` says.
+    pub fn try_fill<E>(
+        &mut self,
+        size: Size,
+        stride: usize,
+        fill: impl FnOnce(&mut CpuImage) -> Result<(), E>,
+    ) -> Result<Arc<CpuImage>, E> {
         let free = self.images.iter().position(|image| Arc::strong_count(image) == 1);
         let mut image = free.map(|at| self.images.swap_remove(at)).unwrap_or_else(|| Arc::new(empty()));
         let picture = Arc::make_mut(&mut image);
         picture.width = size.width;
         picture.height = size.height;
-        picture.stride = size.width as usize * 4;
+        picture.stride = stride;
         picture.data.resize(picture.stride * size.height as usize, 0);
-        fill(picture);
+        let filled = fill(picture);
         if self.images.len() < Self::KEPT {
             self.images.push(Arc::clone(&image));
         }
-        image
+        filled.map(|()| image)
     }
 }
 

@@ -12,10 +12,8 @@
 mod buffers;
 mod copier;
 mod image_copy;
-mod mailbox;
 mod method;
 mod pace;
-mod pool;
 mod screencopy;
 
 use std::os::fd::OwnedFd;
@@ -26,17 +24,17 @@ use std::time::Instant;
 
 use rustix::event::{EventfdFlags, eventfd};
 
+use super::mailbox::{Mailbox, MailboxCapture};
 use super::{Capture, CaptureError, Captured};
 use crate::frame::Mode;
 use crate::wayland::LinkError;
 
 use self::copier::Copier;
-use self::mailbox::Mailbox;
 
 /// See the module. Dropping it ends its thread.
 #[derive(Debug)]
 pub struct WaylandCapture {
-    mailbox: Arc<Mailbox>,
+    pictures: MailboxCapture,
     stop: Arc<OwnedFd>,
     thread: Option<JoinHandle<()>>,
 }
@@ -49,22 +47,23 @@ impl WaylandCapture {
     pub fn start(socket: &Path, output: &str, mode: Mode, deadline: Instant) -> Result<Self, LinkError> {
         let system = |error: std::io::Error| LinkError::Missing(format!("capture cannot start: {error}"));
         let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC).map_err(|error| system(error.into()))?);
-        let mailbox = Arc::new(Mailbox::default());
+        let mailbox: Arc<Mailbox> = Arc::default();
+        let pictures = MailboxCapture::new(Arc::clone(&mailbox));
         let copier = Copier::open(socket, output, mode, deadline)?;
         let thread = std::thread::Builder::new()
             .name("capture".into())
             .spawn({
-                let (mailbox, stop) = (Arc::clone(&mailbox), Arc::clone(&stop));
+                let stop = Arc::clone(&stop);
                 move || copier.run(&mailbox, &stop)
             })
             .map_err(system)?;
-        Ok(Self { mailbox, stop, thread: Some(thread) })
+        Ok(Self { pictures, stop, thread: Some(thread) })
     }
 }
 
 impl Capture for WaylandCapture {
     fn next(&mut self, deadline: Instant) -> Result<Captured, CaptureError> {
-        self.mailbox.take(deadline)
+        self.pictures.next(deadline)
     }
 }
 

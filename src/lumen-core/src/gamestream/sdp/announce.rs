@@ -377,7 +377,7 @@ impl StreamRequest {
             (names::WIDTH, self.width),
             (names::HEIGHT, self.height),
             (names::FPS, self.fps),
-            (names::PACKET_SIZE, u32::from(self.packet_size.get())),
+            (names::PACKET_SIZE, self.packet_size.get()),
             ("x-nv-video[0].rateControlMode", 4),
             ("x-nv-video[0].timeoutLengthMs", 7000),
             ("x-nv-video[0].framesWithInvalidRefThreshold", 0),

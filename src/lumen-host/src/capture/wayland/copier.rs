@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -12,11 +13,10 @@ use wayland_client::protocol::wl_shm::WlShm;
 use wayland_client::protocol::wl_shm_pool::WlShmPool;
 
 use super::buffers::{Buffer, Layout, Lines};
-use super::mailbox::Mailbox;
-use super::method::{Change, Frame as MethodFrame, Method};
+use super::method::{Change, Frame, Method};
 use super::pace::Pace;
-use super::pool::Pool;
-use crate::frame::{Frame, Mode, Timeline};
+use crate::capture::mailbox::{Mailbox, Pool, Size};
+use crate::frame::{CpuImage, Mode};
 use crate::wayland::{Desk, Link, LinkError, wayland_state};
 
 /// How long the thread waits for events before it looks around; it is woken for everything that matters.
@@ -37,7 +37,8 @@ pub struct Copier {
     buffers: [Option<Buffer>; 2],
     filling: usize,
     pool: Pool,
-    serial: u64,
+    /// A picture has come.
+    begun: bool,
 }
 
 /// What the compositor has said, by whichever method.
@@ -45,7 +46,7 @@ pub struct Copier {
 pub struct Content {
     desk: Desk,
     /// The frame that was asked for.
-    pub frame: Option<MethodFrame>,
+    pub frame: Option<Frame>,
     /// How far it is.
     pub progress: Progress,
     /// The buffer that it wants.
@@ -97,7 +98,7 @@ impl Copier {
         let output = content.desk.output(output)?;
         let method = Method::open(&mut link, &mut content, &output, deadline)?;
         let buffers = [None, None];
-        Ok(Self { link, content, method, shm, output, mode, buffers, filling: 0, pool: Pool::default(), serial: 0 })
+        Ok(Self { link, content, method, shm, output, mode, buffers, filling: 0, pool: Pool::default(), begun: false })
     }
 
     /// Takes pictures until `stop` can be read or none can come any more.
@@ -148,7 +149,8 @@ impl Copier {
                         self.ask(&mut pace, now);
                         self.link.flush().map_err(|error| error.to_string())?;
                     }
-                    mailbox.put(self.picture(full, lines, shown)?);
+                    let image = self.picture(full, lines)?;
+                    mailbox.put(image, instant_of(shown, Instant::now()));
                 }
             }
         }
@@ -176,20 +178,19 @@ impl Copier {
         }
         if let Some(buffer) = place {
             // The first one shows the screen as it is; those after it wait for a change.
-            frame.copy(buffer, if self.serial == 0 { Change::NotNeeded } else { Change::Awaited });
+            frame.copy(buffer, if self.begun { Change::Awaited } else { Change::NotNeeded });
         }
         self.content.progress = Progress::Copying;
         Ok(())
     }
 
-    fn picture(&mut self, place: usize, lines: Lines, shown: Duration) -> Result<Frame, String> {
+    fn picture(&mut self, place: usize, lines: Lines) -> Result<Arc<CpuImage>, String> {
         let Some(buffer) = &self.buffers[place] else { return Err("a picture without a buffer".to_owned()) };
         let Layout { width, height, stride, .. } = buffer.layout();
-        let image = self.pool.make((width, height, stride as usize), |out| buffer.read(lines, out))?;
-        self.serial += 1;
-        let mut timeline = Timeline::starting(Instant::now());
-        timeline.presented = instant_of(shown, timeline.captured);
-        Ok(Frame { image, serial: self.serial, timeline })
+        let size = Size { width, height };
+        let image = self.pool.try_fill(size, stride as usize, |image| buffer.read(lines, &mut image.data))?;
+        self.begun = true;
+        Ok(image)
     }
 
     fn end_frame(&mut self) {
