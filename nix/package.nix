@@ -60,13 +60,26 @@ rustPlatform.buildRustPackage {
 
   nativeCheckInputs = [ writableTmpDirAsHomeHook ];
 
+  # Tests that need a desktop, a session bus or the kernel's input devices are for scripts/test: here are those of the
+  # programs, the protocol and its vectors.
+  cargoTestFlags = [
+    "--workspace"
+    "--lib"
+    "--bins"
+    "--test=vectors_*"
+    "--test=*_properties"
+    "--test=reference"
+  ];
+
   # The tests of FFmpeg's rooms fail where there is none, on purpose. Test binaries have no RUNPATH yet.
   preCheck = ''
     export LUMEN_FFMPEG_DIR=${lib.getLib ffmpeg-headless}/lib
   '';
 
+  # The rule is for services.udev.packages: gamepads of a session reach that session only.
   postInstall = ''
     moveToOutput bin/lumen-client "$client"
+    install -Dm444 -t "$out/lib/udev/rules.d" src/lumen-host/share/60-lumen.rules
   ''
   + lib.optionalString (stdenv.buildPlatform.canExecute stdenv.hostPlatform) ''
     for shell in bash fish zsh; do
