@@ -7,9 +7,7 @@ use lumen_client::report::Ending;
 use lumen_client::{Client, HostAddress, StreamOptions};
 use lumen_core::gamestream::http::Codec;
 
-use crate::harness::{
-    Host, assert_accounted, assert_nothing_lost, assert_tone, assert_whole, full, script, small, turn,
-};
+use crate::harness::{Host, assert_accounted, assert_nothing_lost, assert_tone, assert_whole, script, small, turn};
 
 /// What is varied.
 #[derive(Debug, Clone, Copy)]
@@ -133,12 +131,10 @@ fn av1() {
     stream(&host, &client, av1, variant);
 }
 
-/// Everything with everything, only with `LUMEN_TEST_FULL=yes`: twelve minutes.
+/// Everything with everything.
 #[test]
+#[ignore = "twelve minutes; scripts/test --full runs it"]
 fn every_combination() {
-    if !full() {
-        return;
-    }
     let _turn = turn();
     let host = host_with("x264", "");
     let client = host.client("sofa");
