@@ -12,4 +12,5 @@ mod harness;
 mod input;
 mod outputs;
 mod pictures;
+mod seats;
 mod streams;
