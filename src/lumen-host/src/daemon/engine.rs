@@ -249,6 +249,11 @@ impl Engine {
         }
     }
 
+    /// Takes no more launches: this daemon ends, and sessions wait for the next one.
+    pub fn leave(&self) {
+        self.lock().stopping = true;
+    }
+
     /// Ends what is overdue. To be called a few times a second.
     pub fn tick(&self) {
         let now = Instant::now();

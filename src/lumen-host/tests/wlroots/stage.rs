@@ -162,12 +162,14 @@ impl Stage {
         samples[samples.len().saturating_sub(96_000) / 2 * 2..].to_vec()
     }
 
-    /// Waits until the tone of `name` is heard in its stream.
+    /// Waits until the tone of `name` is heard in its stream, in a second of sound that is all new.
     pub fn hears_its_tone(&self, name: &str) {
+        let length = || fs::metadata(self.file(name, "heard")).map_or(0, |file| file.len());
+        let before = length();
         let (_, _, hertz) = PEOPLE.into_iter().find(|(known, ..)| *known == name).expect("one of them");
         eventually(&format!("{name} hears its tone"), || {
             let heard = self.heard(name);
-            (heard.len() == 96_000 && loudness(&heard, 2, 0, hertz) > 0.2).then_some(())
+            (heard.len() == 96_000 && length() >= before + 200_000 && loudness(&heard, 2, 0, hertz) > 0.2).then_some(())
         });
     }
 
