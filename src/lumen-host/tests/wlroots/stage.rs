@@ -67,13 +67,17 @@ impl Stage {
             need(program);
         }
         let command = ["foot", "-o", "cursor.blink=no", "sh", "-c", PROGRAM].map(|part| format!("{part:?}")).join(", ");
-        let app = |name: &str, instance: &str| {
-            format!(
-                "[[apps]]\nname = \"{name}\"\ndisplay = \"wlroots\"\ninstance = \"{instance}\"\ncommand = [{command}]\n"
-            )
-        };
+        // Another compositor is another line here, and its name in a list of tests/wlroots/together.rs.
+        let apps: String = [("Own", "wlroots", "own"), ("Shared", "wlroots", "running")]
+            .map(|(name, display, instance)| {
+                format!(
+                    "[[apps]]\nname = \"{name}\"\ndisplay = \"{display}\"\ninstance = \"{instance}\"\n\
+                     command = [{command}]\n"
+                )
+            })
+            .concat();
         let card = "[[apps]]\nname = \"Card\"\ndisplay = \"testcard\"\n";
-        let host = Host::prepared(&format!("{config}\n{}{}{card}", app("Own", "own"), app("Shared", "running")));
+        let host = Host::prepared(&format!("{config}\n{apps}{card}"));
         let home = host.path("home");
         fs::create_dir(&home).expect("a directory");
         for (name, [r, g, b], hertz) in PEOPLE {
@@ -188,7 +192,7 @@ pub fn type_text(session: &Session, text: &str) {
 pub fn seen(session: &Session) -> Option<&'static str> {
     let (width, height) = {
         let video = session.report().video;
-        (video.width as usize, video.height as usize)
+        (video.width, video.height)
     };
     let picture = session.picture()?.to_rgb();
     if picture.len() != width * height * 3 || picture.is_empty() {

@@ -129,7 +129,9 @@ impl Watch {
             node.node_type == NodeType::Output && node.name.as_deref() == Some(self.ward.output.as_str())
         });
         let Some(own) = own else { return Ok(()) };
-        if find(own, &|node| node.id == seat.focus).is_some() {
+        // A launcher or a menu, which sway gives back from by itself, has no place in the tree.
+        let is_elsewhere = seat.focus != 0 && find(own, &|node| node.id == seat.focus).is_none();
+        if !is_elsewhere {
             return Ok(());
         }
         let command = format!("workspace --no-auto-back-and-forth \"{}\"", self.ward.workspace);
