@@ -11,7 +11,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use super::Context;
 use crate::apps::{self, Surroundings};
 use crate::config::{AppConfig, Config, DisplayKind, HostName, Overrides};
-use crate::display::process;
+use crate::display;
 use crate::encode::EncoderPreference;
 use crate::frame::Mode;
 use crate::link::{AppSpec, SessionId, SessionSpec};
@@ -106,7 +106,7 @@ impl DisplayArgs {
 
 impl Drop for OwnSession {
     fn drop(&mut self) {
-        process::clean_up(&self.spec.id.to_string(), &self.spec.directory);
+        display::clean_up(&self.spec.id.to_string(), &self.spec.directory);
     }
 }
 

@@ -17,7 +17,7 @@ use lumen_core::gamestream::sdp::{
 
 use crate::admin::{NoSuchSession, SessionDirectory, SessionInfo, SessionState};
 use crate::config::{Encryption, LogConfig, StreamConfig};
-use crate::display::{process, steps};
+use crate::display::{self, steps};
 use crate::encode::{Codec, EncoderPreference};
 use crate::frame::Mode;
 use crate::gamestream::catalogue::AppCatalogue;
@@ -247,6 +247,11 @@ impl Engine {
         for id in ids {
             self.end(id, EndReason::Shutdown);
         }
+    }
+
+    /// Takes no more launches: this daemon ends, and sessions wait for the next one.
+    pub fn leave(&self) {
+        self.lock().stopping = true;
     }
 
     /// Ends what is overdue. To be called a few times a second.
@@ -708,7 +713,7 @@ impl WorkerEvents for Engine {
         }
         let died = session.is_some() || exit.was_killed();
         let Some(spec) = session.map(|session| session.spec).or(ending) else { return };
-        process::clean_up(&id.to_string(), &spec.directory);
+        display::clean_up(&id.to_string(), &spec.directory);
         // A worker that ended by itself has run them.
         if died && !exit.in_order() {
             steps::after(&spec);

@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::admin::{AdminServer, AdminState};
 use crate::apps::Surroundings;
 use crate::config::Config;
+use crate::display::desktop::clean_up_abandoned;
 use crate::encode::{EncoderInfo, EncoderPreference};
 use crate::gamestream::catalogue::AppCatalogue;
 use crate::gamestream::http_server::{HttpServer, Shared};
@@ -26,7 +27,8 @@ use super::engine::{Engine, EngineConfig};
 /// How often the engine looks for what is overdue.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Runs the daemon until SIGTERM or SIGINT.
+/// Runs the daemon until SIGTERM or SIGINT, which end all sessions as well, or until SIGUSR2, which suspends them: their
+/// programs run on, and the next daemon takes them back.
 ///
 /// # Errors
 /// If a port, the state directory or anything else that it cannot do without is missing; the message says what to
@@ -36,10 +38,18 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     runtime.block_on(serve(Arc::new(config)))
 }
 
+/// What becomes of the sessions when the daemon ends.
+#[derive(Debug, Clone, Copy)]
+enum Sessions {
+    End,
+    Stay,
+}
+
 async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let started = Instant::now();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut restart = signal(SignalKind::user_defined2())?;
     let ports = Ports::from_base(config.port.get())?;
     let store = Arc::new(Store::open(&config)?);
     let apps = Arc::new(AppCatalogue::with_discovery(&config, &store, Surroundings::of_process())?);
@@ -103,6 +113,9 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
         .into_iter()
         .map(|listener| tokio::spawn(rtsp_server::serve(listener, Arc::clone(&engine), Arc::clone(&offer))))
         .collect();
+    let abandoned = config.runtime_dir.join("sessions");
+    // A desktop that hangs may take its time.
+    std::thread::Builder::new().name("clean-up".into()).spawn(move || clean_up_abandoned(&abandoned))?;
     receive_workers(&reunion, Arc::clone(&engine)).with_context(|| format!("listening on {}", reunion.display()))?;
     let _announcement = if config.mdns {
         mdns::Announcement::start(&config.name, store.host_id(), ports.http, &config.bind)
@@ -125,19 +138,23 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let notifier = crate::notify::Notifier::ready(&format!("listening on port {}", ports.http));
 
     let mut tick = tokio::time::interval(TICK);
-    loop {
+    let sessions = loop {
         tokio::select! {
             _ = tick.tick() => {
                 engine.tick();
                 notifier.alive(&engine.summary());
             }
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break Sessions::End,
+            _ = interrupt.recv() => break Sessions::End,
+            _ = restart.recv() => break Sessions::Stay,
         }
-    }
-    tracing::info!("shutting down");
+    };
+    tracing::info!(?sessions, "shutting down");
     notifier.stopping();
-    engine.shut_down();
+    match sessions {
+        Sessions::End => engine.shut_down(),
+        Sessions::Stay => engine.leave(),
+    }
     control.shutdown();
     let _ = tokio::task::spawn_blocking(move || control_thread.join()).await;
     let _ = shutdown.send(());

@@ -1,7 +1,11 @@
 //! A real desktop of one session: a compositor, the application on it, its sound and its input, put together.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
 
 use crate::audio::AudioSource;
 #[cfg(feature = "pipewire")]
@@ -20,6 +24,37 @@ use super::compositor::{Compositor, CompositorSpec};
 use super::steps;
 use super::{DisplayError, DisplayState, VirtualDisplay, choose};
 
+/// A compositor that crashes takes its programs along, which are often noticed first. For so long it is waited whether
+/// it was that.
+const CAUSE_TIME: Duration = Duration::from_millis(200);
+
+/// File that is locked while a session has a worker.
+const IN_USE: &str = "in-use";
+
+/// Removes what sessions left whose worker is gone and whose daemon could not see to it: it was gone as well.
+/// `sessions` is the directory of all sessions' directories.
+pub fn clean_up_abandoned(sessions: &Path) {
+    for entry in fs::read_dir(sessions).into_iter().flatten().flatten() {
+        let directory = entry.path();
+        let Ok(file) = File::open(directory.join(IN_USE)) else { continue };
+        if let (Some(session), Ok(())) =
+            (entry.file_name().to_str(), flock(&file, FlockOperation::NonBlockingLockExclusive))
+        {
+            tracing::info!(session, "a session was left without its worker; putting it away");
+            super::clean_up(session, &directory);
+        }
+    }
+}
+
+fn mark(directory: &Path) -> Option<File> {
+    let path = directory.join(IN_USE);
+    let locked = File::create(&path).and_then(|file| {
+        flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(file)
+    });
+    locked.inspect_err(|error| tracing::warn!(path = %path.display(), %error, "the session cannot be marked")).ok()
+}
+
 /// See the module.
 pub struct Desktop {
     // Fields are dropped in order: the application before what it is shown on.
@@ -30,6 +65,10 @@ pub struct Desktop {
     _mediaserver: Option<MediaServer>,
     session: String,
     app: AppSpec,
+    /// Since when the application is gone that the session ends with.
+    ended: Option<Instant>,
+    /// Held for as long as the session has a worker.
+    in_use: Option<File>,
     /// Made with the first input, and kept: programs keep their gamepads when the mode changes.
     pads: Option<KernelInput>,
 }
@@ -46,6 +85,7 @@ impl Desktop {
                 reason: format!("cannot make {}: {error}", spec.directory.display()),
             }
         })?;
+        let in_use = mark(&spec.directory);
         let session = spec.id.to_string();
         let mut environment = vec![("XDG_RUNTIME_DIR".to_owned(), spec.directory.display().to_string())];
         // Before the compositor, which looks for it when it starts.
@@ -82,6 +122,7 @@ impl Desktop {
             desktop.sound = sound;
         }
         desktop._mediaserver = mediaserver;
+        desktop.in_use = in_use;
         Ok(desktop)
     }
 
@@ -103,6 +144,8 @@ impl Desktop {
             app: spec.app.clone(),
             pads: None,
             session: spec.id.to_string(),
+            ended: None,
+            in_use: None,
         };
         if !desktop.app.command.is_empty() && !desktop.compositor.runs_command() {
             let variables: Vec<_> =
@@ -154,10 +197,11 @@ impl VirtualDisplay for Desktop {
             tracing::info!(application = %self.app.title, %status, "the application ended");
             self.application = None;
             if self.app.on_exit == OnExit::End {
-                return DisplayState::ApplicationEnded;
+                self.ended = Some(Instant::now());
             }
         }
         match self.compositor.gone() {
+            None if self.ended.is_some_and(|ended| ended.elapsed() >= CAUSE_TIME) => DisplayState::ApplicationEnded,
             None => DisplayState::Running,
             Some(_) if self.compositor.runs_command() => DisplayState::ApplicationEnded,
             Some(reason) => DisplayState::Gone(reason),

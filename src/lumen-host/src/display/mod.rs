@@ -19,6 +19,8 @@ pub mod steps;
 pub mod testcard;
 pub mod wlroots;
 
+use std::path::Path;
+
 use crate::audio::AudioSource;
 use crate::capture::Capture;
 use crate::config::DisplayKind;
@@ -112,6 +114,14 @@ pub trait VirtualDisplay: Send {
     fn poll(&mut self) -> DisplayState {
         DisplayState::Running
     }
+}
+
+/// Removes what a session may have left, whoever was to remove it: its processes, what it added to a running desktop,
+/// and its directory.
+pub fn clean_up(session: &str, directory: &Path) {
+    process::end_all(session);
+    wlroots::clean_up(directory);
+    process::remove(directory);
 }
 
 /// Makes the display that a session asks for, and starts its application on it.

@@ -123,19 +123,25 @@ pub fn of_application(session: &str) -> Vec<Pid> {
     matching(session, &[format!("{SESSION_VARIABLE}={session}"), format!("{ROLE_VARIABLE}={APPLICATION}")])
 }
 
+/// Whether this process is one of [`of_session`].
+pub fn belongs(pid: i32, session: &str) -> bool {
+    let wanted = [format!("{SESSION_VARIABLE}={session}")];
+    Pid::from_raw(pid).is_some_and(|pid| matches(pid, &scope_of(session), &wanted))
+}
+
 /// Processes that have all these variables, or are in the scope of the session's application.
 fn matching(session: &str, variables: &[String]) -> Vec<Pid> {
     let scope = scope_of(session);
-    processes()
-        .filter(|pid| {
-            let read = |name: &str| fs::read(format!("/proc/{}/{name}", pid.as_raw_nonzero())).unwrap_or_default();
-            // The environment of other users' processes cannot be read, and none of them is ours.
-            let environment = read("environ");
-            let has = |wanted: &String| environment.split(|byte| *byte == 0).any(|one| one == wanted.as_bytes());
-            // One that has ended and was not waited for has no environment any more, but still a scope.
-            variables.iter().all(has) || contains(&read("cgroup"), scope.as_bytes()) && group_of_living(*pid).is_some()
-        })
-        .collect()
+    processes().filter(|pid| matches(*pid, &scope, variables)).collect()
+}
+
+fn matches(pid: Pid, scope: &str, variables: &[String]) -> bool {
+    let read = |name: &str| fs::read(format!("/proc/{}/{name}", pid.as_raw_nonzero())).unwrap_or_default();
+    // The environment of other users' processes cannot be read, and none of them is ours.
+    let environment = read("environ");
+    let has = |wanted: &String| environment.split(|byte| *byte == 0).any(|one| one == wanted.as_bytes());
+    // One that has ended and was not waited for has no environment any more, but still a scope.
+    variables.iter().all(has) || contains(&read("cgroup"), scope.as_bytes()) && group_of_living(pid).is_some()
 }
 
 /// Name of the systemd scope of a session's application.
@@ -196,10 +202,20 @@ fn kill_all(find: impl Fn() -> Vec<Pid>) -> usize {
 
 /// Removes what a session may have left: processes and its directory.
 pub fn clean_up(session: &str, directory: &Path) {
+    end_all(session);
+    remove(directory);
+}
+
+/// [`sweep`], with a word about it in the log.
+pub fn end_all(session: &str) {
     match sweep(session) {
         0 => {}
         left => tracing::info!(session, left, "ended processes that the session left behind"),
     }
+}
+
+/// Removes the directory of a session.
+pub fn remove(directory: &Path) {
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             tracing::warn!(directory = %directory.display(), %error, "the session's directory stays behind");

@@ -2,9 +2,9 @@
 //!
 //! Its own instance has one output, named `HEADLESS-1` whenever it is started, at exactly the client's size and rate,
 //! and nothing on it but the application. A running one gets another output with a workspace that is named after
-//! client and application, so that rules in the user's configuration can know it; the output is unplugged with the
-//! session, and nothing else of the desktop is touched. sway 1.7
-//! cannot do that: there the output is made tiny and kept for the next session.
+//! client and application, so that rules in the user's configuration can know it, and a seat of its own, so that
+//! several people can type into one desktop. The output is unplugged with the session, and nothing else of the desktop
+//! is touched. sway 1.7 cannot do that: there the output is made tiny and kept for the next session.
 //!
 //! Pictures come by [`capture::wayland`](crate::capture::wayland), input goes by
 //! [`input::wayland`](crate::input::wayland).
@@ -12,9 +12,11 @@
 mod ipc;
 mod own;
 mod running;
+mod seat;
+mod usher;
 
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::capture::Capture;
@@ -79,10 +81,18 @@ pub fn start(spec: &CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError>
     ipc.set_mode(host.output(), spec.mode).map_err(failed)?;
     let watch = crate::wayland::connect_to(&place.ipc).map_err(|error| failed(error.to_string()))?;
     let layout = Layout::from_environment(&spec.environment);
-    let input = WaylandInput::open(&place.wayland, SEAT, host.output(), spec.mode, &layout, deadline)
+    let input = WaylandInput::open(&place.wayland, host.seat(), host.output(), spec.mode, &layout, deadline)
         .map_err(|error| failed(error.to_string()))?;
     input.enter();
+    if let Host::Running(guest) = &host {
+        guest.keep(input.clone());
+    }
     Ok(Box::new(Sway { input, watch, place, mode: spec.mode, host }))
+}
+
+/// Removes what a session whose worker died left in a running sway; `directory` is the session's.
+pub fn clean_up(directory: &Path) {
+    running::clean_up(directory);
 }
 
 /// Where a sway is found.
@@ -118,6 +128,13 @@ impl Host {
         match self {
             Self::Own(_) => own::OUTPUT,
             Self::Running(guest) => guest.output(),
+        }
+    }
+
+    fn seat(&self) -> &str {
+        match self {
+            Self::Own(_) => SEAT,
+            Self::Running(guest) => guest.seat(),
         }
     }
 }

@@ -14,7 +14,7 @@ mod keymap;
 mod pointer;
 mod text;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -34,7 +34,9 @@ use self::keyboard::Keyboard;
 use self::pointer::Pointer;
 use self::text::TextKeyboard;
 
+pub(crate) use self::keyboard::{DOWN, UP, XKB_V1};
 pub use self::keymap::Layout;
+pub(crate) use self::keymap::of_characters;
 
 /// The virtual devices of an output. Clones are the same devices; they are removed with the last one.
 #[derive(Debug, Clone)]
@@ -42,6 +44,7 @@ pub struct WaylandInput(Arc<Mutex<Devices>>);
 
 #[derive(Debug)]
 struct Devices {
+    place: DevicePlace,
     link: Link<State>,
     state: State,
     pointer: Pointer,
@@ -49,6 +52,15 @@ struct Devices {
     text: TextKeyboard,
     clock: Clock,
     gone: Option<String>,
+}
+
+/// Where devices are, and what they are like.
+#[derive(Debug, Clone)]
+struct DevicePlace {
+    socket: PathBuf,
+    seat: String,
+    output: String,
+    layout: Layout,
 }
 
 #[derive(Debug, Default)]
@@ -87,27 +99,24 @@ impl WaylandInput {
         layout: &Layout,
         deadline: Instant,
     ) -> Result<Self, LinkError> {
-        let mut state = State::default();
-        let mut link = Link::open(socket, &mut state, deadline)?;
-        let missing = |what: &str| LinkError::Missing(format!("the compositor does not offer {what}"));
-        let pointers = link
-            .bind::<ZwlrVirtualPointerManagerV1>(&mut state, 2)
-            .filter(|manager| manager.version() >= 2)
-            .ok_or_else(|| missing("zwlr_virtual_pointer_manager_v1 in version 2: it needs wlroots 0.12 or newer"))?;
-        let keyboards = link
-            .bind::<ZwpVirtualKeyboardManagerV1>(&mut state, 1)
-            .ok_or_else(|| missing("zwp_virtual_keyboard_manager_v1"))?;
-        let (seat, output) = (state.desk.seat(seat)?, state.desk.output(output)?);
-        let queue = link.handle();
-        let pointer = pointers.create_virtual_pointer_with_output(Some(&seat), Some(&output), &queue, ());
-        let system = |error: std::io::Error| LinkError::Missing(format!("a keyboard cannot be made: {error}"));
-        let keyboard = Keyboard::new(keyboards.create_virtual_keyboard(&seat, &queue, ()), layout).map_err(system)?;
-        let text = TextKeyboard::new(keyboards.create_virtual_keyboard(&seat, &queue, ())).map_err(system)?;
-        // With this answer the devices are there, and with them the seat's capabilities.
-        link.roundtrip(&mut state, deadline)?;
-        let clock = Clock(Instant::now());
-        let pointer = Pointer::new(pointer, mode);
-        Ok(Self(Arc::new(Mutex::new(Devices { link, state, pointer, keyboard, text, clock, gone: None }))))
+        let place = DevicePlace {
+            socket: socket.to_owned(),
+            seat: seat.to_owned(),
+            output: output.to_owned(),
+            layout: layout.clone(),
+        };
+        Ok(Self(Arc::new(Mutex::new(Devices::open(place, mode, deadline)?))))
+    }
+
+    /// Makes the devices anew in the same place, and lets go of the old ones: nothing is held then.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); the old ones stay then.
+    pub fn renew(&self, deadline: Instant) -> Result<(), LinkError> {
+        let (place, mode) = self.with(|devices| (devices.place.clone(), devices.pointer.mode()));
+        let new = Devices::open(place, mode, deadline)?;
+        self.with(|devices| *devices = new);
+        Ok(())
     }
 
     /// The output shows another mode now.
@@ -146,6 +155,31 @@ impl InputSink for WaylandInput {
 }
 
 impl Devices {
+    fn open(place: DevicePlace, mode: Mode, deadline: Instant) -> Result<Self, LinkError> {
+        let mut state = State::default();
+        let mut link = Link::open(&place.socket, &mut state, deadline)?;
+        let missing = |what: &str| LinkError::Missing(format!("the compositor does not offer {what}"));
+        let pointers = link
+            .bind::<ZwlrVirtualPointerManagerV1>(&mut state, 2)
+            .filter(|manager| manager.version() >= 2)
+            .ok_or_else(|| missing("zwlr_virtual_pointer_manager_v1 in version 2: it needs wlroots 0.12 or newer"))?;
+        let keyboards = link
+            .bind::<ZwpVirtualKeyboardManagerV1>(&mut state, 1)
+            .ok_or_else(|| missing("zwp_virtual_keyboard_manager_v1"))?;
+        let (seat, output) = (state.desk.seat(&place.seat)?, state.desk.output(&place.output)?);
+        let queue = link.handle();
+        let pointer = pointers.create_virtual_pointer_with_output(Some(&seat), Some(&output), &queue, ());
+        let system = |error: std::io::Error| LinkError::Missing(format!("a keyboard cannot be made: {error}"));
+        let keyboard =
+            Keyboard::new(keyboards.create_virtual_keyboard(&seat, &queue, ()), &place.layout).map_err(system)?;
+        let text = TextKeyboard::new(keyboards.create_virtual_keyboard(&seat, &queue, ())).map_err(system)?;
+        // With this answer the devices are there, and with them the seat's capabilities.
+        link.roundtrip(&mut state, deadline)?;
+        let clock = Clock(Instant::now());
+        let pointer = Pointer::new(pointer, mode);
+        Ok(Self { place, link, state, pointer, keyboard, text, clock, gone: None })
+    }
+
     fn handle(&mut self, event: &InputEvent) {
         if self.settle() == Backlog::Full {
             self.hold_back(event);

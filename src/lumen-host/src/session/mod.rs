@@ -17,7 +17,7 @@ use anyhow::Context;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
 use crate::display::steps::Steps;
-use crate::display::{self, DisplayError, DisplayState, VirtualDisplay, process};
+use crate::display::{self, DisplayError, DisplayState, VirtualDisplay};
 use crate::input::InputSink;
 use crate::link::{EndReason, FromWorker, Link, LinkError, Resumable, SessionSpec, StreamSpec, ToWorker};
 
@@ -59,7 +59,7 @@ pub fn run_worker(fd: OwnedFd) -> anyhow::Result<()> {
             reason
         }
     };
-    process::clean_up(&session, &directory);
+    display::clean_up(&session, &directory);
     match reason {
         EndReason::Failed(reason) => anyhow::bail!(reason),
         _ => Ok(()),

@@ -8,6 +8,7 @@ use lumen_client::{ClientError, StreamOptions};
 use lumen_core::strip::tone_hertz;
 
 use crate::harness::{Host, assert_accounted, assert_tone, assert_whole, begin, eventually, full, script, small, turn};
+use crate::leftovers::{Around, Inventory};
 
 #[test]
 fn four_clients_at_four_modes_do_not_cross() {
@@ -119,6 +120,7 @@ fn the_display_outlives_a_stream_and_held_keys_do_not() {
 fn a_host_for_eight_refuses_the_ninth_until_there_is_room() {
     let _turn = turn();
     let host = Host::start();
+    let before = Inventory::of(&host, &Around::default());
     let clients: Vec<_> = (0..9).map(|number| host.client(&format!("client {number}"))).collect();
     let options = StreamOptions { width: 320, height: 180, ..small() };
     // Suspended, a session still has its place. All have the same application, each its own.
@@ -139,5 +141,5 @@ fn a_host_for_eight_refuses_the_ninth_until_there_is_room() {
     for client in &clients {
         client.quit(&host.address()).expect("it ends");
     }
-    host.is_deserted();
+    before.is_all_that_is_left(&host, &Around::default());
 }

@@ -260,7 +260,12 @@ impl Host {
 
     /// SIGTERM; how it ended.
     pub fn terminate(&mut self) -> ExitStatus {
-        signal(self.pid(), Signal::TERM);
+        self.end_by(Signal::TERM)
+    }
+
+    /// Any signal that ends it; how it ended.
+    pub fn end_by(&mut self, by: Signal) -> ExitStatus {
+        signal(self.pid(), by);
         let status = eventually("the host ends", || self.child.as_mut().expect("it runs").try_wait().expect("a child"));
         self.child = None;
         status

@@ -9,6 +9,8 @@ mod crashes;
 mod crowd;
 mod harness;
 mod intruders;
+#[expect(dead_code, reason = "shared with the tests of desktops, which use all of it")]
+mod leftovers;
 mod loss;
 mod rules;
 mod streams;

@@ -10,6 +10,14 @@ mod faults;
 #[expect(dead_code, reason = "shared with the tests of sessions, which use all of it")]
 mod harness;
 mod input;
+#[path = "../sessions/leftovers.rs"]
+mod leftovers;
+mod lifecycle;
 mod outputs;
 mod pictures;
+mod seats;
+mod stage;
 mod streams;
+mod together;
+#[path = "../sound/tones.rs"]
+mod tones;

@@ -4,14 +4,18 @@ use std::io::{ErrorKind, Read};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use swayipc::{Connection, Output};
+use swayipc::{Connection, EventStream, EventType, Node, Output, Seat};
 
 use crate::display::compositor::PATIENCE;
 use crate::frame::Mode;
 use crate::wayland::connect_to;
 
 /// A connection, for a few commands: after an answer that came too late it is of no use any more.
-pub struct Ipc(Connection);
+#[derive(Debug)]
+pub struct Ipc {
+    connection: Connection,
+    stream: UnixStream,
+}
 
 impl Ipc {
     /// Connects.
@@ -26,7 +30,19 @@ impl Ipc {
             stream.set_write_timeout(Some(PATIENCE))
         };
         prepare().map_err(|error: std::io::Error| error.to_string())?;
-        Ok(Self(Connection::from(stream)))
+        let copy = stream.try_clone().map_err(|error| error.to_string())?;
+        Ok(Self { connection: Connection::from(copy), stream })
+    }
+
+    /// Events about windows and workspaces, for as long as it takes. Shutting the other half down ends them.
+    ///
+    /// # Errors
+    /// If sway does not answer.
+    pub fn events(self) -> Result<(EventStream, UnixStream), String> {
+        let kinds = [EventType::Window, EventType::Workspace];
+        let events = self.connection.subscribe(kinds).map_err(|error| explain("subscribe", &error))?;
+        self.stream.set_read_timeout(None).map_err(|error| error.to_string())?;
+        Ok((events, self.stream))
     }
 
     /// Runs one command.
@@ -34,7 +50,7 @@ impl Ipc {
     /// # Errors
     /// What sway said against it, or that it did not answer.
     pub fn run(&mut self, command: &str) -> Result<(), String> {
-        let outcomes = self.0.run_command(command).map_err(|error| explain(command, &error))?;
+        let outcomes = self.connection.run_command(command).map_err(|error| explain(command, &error))?;
         outcomes.into_iter().find_map(Result::err).map_or(Ok(()), |error| Err(explain(command, &error)))
     }
 
@@ -43,7 +59,23 @@ impl Ipc {
     /// # Errors
     /// If sway does not answer.
     pub fn outputs(&mut self) -> Result<Vec<Output>, String> {
-        self.0.get_outputs().map_err(|error| explain("get_outputs", &error))
+        self.connection.get_outputs().map_err(|error| explain("get_outputs", &error))
+    }
+
+    /// All seats.
+    ///
+    /// # Errors
+    /// If sway does not answer.
+    pub fn seats(&mut self) -> Result<Vec<Seat>, String> {
+        self.connection.get_seats().map_err(|error| explain("get_seats", &error))
+    }
+
+    /// Everything that is shown.
+    ///
+    /// # Errors
+    /// If sway does not answer.
+    pub fn tree(&mut self) -> Result<Node, String> {
+        self.connection.get_tree().map_err(|error| explain("get_tree", &error))
     }
 
     /// The name of the output that shows a workspace.
@@ -51,7 +83,7 @@ impl Ipc {
     /// # Errors
     /// If sway does not answer.
     pub fn output_of_workspace(&mut self, name: &str) -> Result<Option<String>, String> {
-        let workspaces = self.0.get_workspaces().map_err(|error| explain("get_workspaces", &error))?;
+        let workspaces = self.connection.get_workspaces().map_err(|error| explain("get_workspaces", &error))?;
         Ok(workspaces.into_iter().find(|workspace| workspace.name == name).map(|workspace| workspace.output))
     }
 

@@ -10,10 +10,13 @@ use swayipc::Output;
 
 use crate::display::compositor::{CompositorSpec, PATIENCE};
 use crate::frame::Mode;
+use crate::input::wayland::WaylandInput;
 use crate::wayland::connect_to;
 
 use super::Place;
 use super::ipc::Ipc;
+use super::seat::Seat;
+use super::usher::{Usher, Ward};
 
 /// How often a wait looks again.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
@@ -22,12 +25,25 @@ const PARKED: &str = "lumen parked";
 /// What such an output shows.
 const PARKING_MODE: Mode = Mode::new(64, 64, 1);
 
-/// An output in somebody else's sway. Dropping it unplugs it, or parks it
-/// where sway cannot do that.
+/// File in the session's directory that says which output of which sway it has, for whoever must clean up after it.
+const RECORD: &str = "sway-output";
+
+/// An output in somebody else's sway, with a seat. Dropping it unplugs the output, or parks it
+/// where sway cannot do that, and leaves the seat empty.
 #[derive(Debug)]
 pub struct Guest {
+    // Dropped before the output goes.
+    usher: Option<Usher>,
+    seat: String,
+    place: GuestPlace,
+}
+
+/// The output alone.
+#[derive(Debug)]
+struct GuestPlace {
     ipc: PathBuf,
     output: String,
+    record: PathBuf,
 }
 
 /// The sway that runs, by `SWAYSOCK` and `WAYLAND_DISPLAY` of `environment` or of this process, or by its sockets in
@@ -78,36 +94,58 @@ pub fn find(environment: &[(String, String)]) -> Result<Place, String> {
 }
 
 impl Guest {
-    /// Adds an output with a workspace, which gets the attention, so that the next program appears there.
+    /// Adds an output with a workspace, and a seat that looks at it. The desktop's own seat stays where it is.
     ///
     /// # Errors
     /// If sway does not do it.
     pub fn arrive(place: &Place, spec: &CompositorSpec) -> Result<Self, String> {
         let mut ipc = Ipc::open(&place.ipc)?;
-        let guest = {
-            // Two sessions that arrive at once would take each other's output for their own.
-            let _turn = turn(&place.ipc)?;
-            let guest = Self { ipc: place.ipc.clone(), output: free_output(&mut ipc)? };
-            ipc.set_mode(&guest.output, spec.mode)?;
-            guest
-        };
-        let output = &guest.output;
+        // Two sessions that arrive at once would take each other's output and seat for their own.
+        let _turn = turn(&place.ipc)?;
+        let output = free_output(&mut ipc)?;
+        let at = GuestPlace { ipc: place.ipc.clone(), output, record: spec.directory.join(RECORD) };
+        at.write_record()?;
+        ipc.set_mode(&at.output, spec.mode)?;
+        let mut seat = Seat::take(&mut ipc, place)?;
         let workspace = workspace_name(&spec.identity);
-        ipc.run(&format!("focus output {output}"))?;
-        ipc.run(&format!("workspace \"{workspace}\""))?;
-        if ipc.output_of_workspace(&workspace)?.as_ref() != Some(output) {
-            ipc.run(&format!("move workspace to output {output}"))?;
-        }
-        Ok(guest)
+        settle(&mut ipc, &mut seat, &at.output, &workspace)?;
+        let name = seat.name().to_owned();
+        let ward = Ward { session: spec.session.clone(), output: at.output.clone(), workspace };
+        Ok(Self { usher: Some(Usher::begin(place, ward, seat)?), seat: name, place: at })
     }
 
-    /// Its name.
+    /// Name of its output.
     pub fn output(&self) -> &str {
-        &self.output
+        &self.place.output
+    }
+
+    /// These are the devices of its seat.
+    pub fn keep(&self, input: WaylandInput) {
+        if let Some(usher) = &self.usher {
+            usher.keep(input);
+        }
+    }
+
+    /// Name of its seat.
+    pub fn seat(&self) -> &str {
+        &self.seat
     }
 }
 
 impl Drop for Guest {
+    fn drop(&mut self) {
+        self.usher = None;
+    }
+}
+
+impl GuestPlace {
+    fn write_record(&self) -> Result<(), String> {
+        let text = format!("{}\n{}\n", self.ipc.display(), self.output);
+        fs::write(&self.record, text).map_err(|error| format!("cannot write {}: {error}", self.record.display()))
+    }
+}
+
+impl Drop for GuestPlace {
     fn drop(&mut self) {
         let removed = Ipc::open(&self.ipc).and_then(|mut ipc| {
             ipc.run(&format!("output {} unplug", self.output)).or_else(|_| park(&mut ipc, &self.output))
@@ -115,15 +153,45 @@ impl Drop for Guest {
         if let Err(error) = removed {
             tracing::warn!(output = self.output, %error, "the output stays behind");
         }
+        let _ = fs::remove_file(&self.record);
     }
+}
+
+/// Removes the output of a session whose worker died before it could: by the record in the session's directory.
+pub fn clean_up(directory: &Path) {
+    let record = directory.join(RECORD);
+    let Ok(text) = fs::read_to_string(&record) else { return };
+    if let [ipc, output] = text.lines().collect::<Vec<_>>()[..] {
+        tracing::info!(output, "removing the output that the session left behind");
+        drop(GuestPlace { ipc: ipc.into(), output: output.to_owned(), record });
+    }
+}
+
+/// Puts the session's workspace on its output, and nothing else there.
+fn settle(ipc: &mut Ipc, seat: &mut Seat, output: &str, workspace: &str) -> Result<(), String> {
+    if ipc.output_of_workspace(workspace)?.is_none() {
+        // The one that sway made for the new output, or that of the parked one.
+        let shown = ipc.workspace_on(output)?.ok_or_else(|| format!("{output} shows no workspace"))?;
+        return ipc.run(&format!("rename workspace {} to \"{workspace}\"", quoted(&shown)));
+    }
+    // It was left behind with windows on it: by the same client and application.
+    seat.run(ipc, &format!("workspace --no-auto-back-and-forth \"{workspace}\""))?;
+    seat.run(ipc, &format!("move workspace to output {output}"))?;
+    match ipc.output_of_workspace(workspace)? {
+        Some(shows) if shows == output => Ok(()),
+        shows => Err(format!("the workspace \"{workspace}\" was asked to {output} and is on {shows:?}")),
+    }
+}
+
+fn quoted(workspace: &str) -> String {
+    format!("\"{}\"", workspace.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// Makes an output as small as can be and marks it for the next session: sway 1.7 can neither unplug nor disable one
 /// that has no screen.
 fn park(ipc: &mut Ipc, output: &str) -> Result<(), String> {
     let workspace = ipc.workspace_on(output)?.ok_or_else(|| format!("{output} shows no workspace"))?;
-    let workspace = workspace.replace('\\', "\\\\").replace('"', "\\\"");
-    ipc.run(&format!("rename workspace \"{workspace}\" to \"{PARKED} {output}\""))?;
+    ipc.run(&format!("rename workspace {} to \"{PARKED} {output}\"", quoted(&workspace)))?;
     ipc.set_mode(output, PARKING_MODE)
 }
 
@@ -171,7 +239,9 @@ fn owner(socket: &Path) -> Option<i32> {
 /// The name of the workspace of a client and an application, without anything that sway's commands give a meaning.
 fn workspace_name(identity: &str) -> String {
     let plain = |c: char| if c.is_alphanumeric() || matches!(c, ' ' | '-' | '_' | '.') { c } else { '_' };
-    format!("lumen {}", identity.chars().map(plain).collect::<String>().trim())
+    let plain: String = identity.chars().map(plain).collect();
+    // sway joins the words of a command by single spaces.
+    format!("lumen {}", plain.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]
@@ -182,6 +252,7 @@ mod tests {
     fn names_of_workspaces_carry_no_commands() {
         assert_eq!(workspace_name("Sofa-Küche 2"), "lumen Sofa-Küche 2");
         assert_eq!(workspace_name("a\"; exec rm, $x"), "lumen a__ exec rm_ _x");
+        assert_eq!(workspace_name(" a  b "), "lumen a b");
     }
 
     #[test]

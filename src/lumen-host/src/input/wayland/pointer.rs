@@ -34,6 +34,11 @@ impl Pointer {
         Self { device, mode, held: Vec::new(), rest: [0; 2], finger: None }
     }
 
+    /// What the output shows.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
     /// The output shows another mode now.
     pub fn set_mode(&mut self, mode: Mode) {
         self.mode = mode;
