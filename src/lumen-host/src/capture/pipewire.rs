@@ -83,6 +83,24 @@ impl NodeStream {
         self.orders.renegotiate(wanted);
     }
 
+    /// Has the node take another mode and then `mode`, its own, again. Pictures of the other one are not taken; captures
+    /// go on.
+    ///
+    /// # Errors
+    /// If the stream ended, or either mode was not shown within `patience`.
+    pub fn detour(&self, by: Mode, mode: Mode, patience: Duration) -> Result<(), String> {
+        let deadline = Instant::now() + patience;
+        self.orders.renegotiate(Wanted::Exactly(by));
+        let size = Size { width: by.width, height: by.height };
+        let shown = self.mailbox.wait_for_refused(size, deadline, || self.ended());
+        if shown.is_ok() {
+            self.mailbox.clear();
+        }
+        // Whether the other mode was shown or not, the node's own one must be.
+        self.orders.renegotiate(Wanted::Exactly(mode));
+        shown.and_then(|()| self.mailbox.wait(deadline, || self.ended()))
+    }
+
     /// Why no picture comes any more, if so.
     pub fn ended(&self) -> Option<String> {
         self.ended.get().cloned()

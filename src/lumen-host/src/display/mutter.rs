@@ -71,6 +71,9 @@ pub fn start(spec: &CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError>
     Ok(Box::new(Mutter::start(spec)?))
 }
 
+/// Lines by which a monitor is made larger for a moment.
+const DETOUR: u32 = 8;
+
 /// How often a monitor that was lost is asked for again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -257,13 +260,26 @@ impl Maker {
         Ok(Screen { node, recording })
     }
 
+    /// A monitor in place of one that was lost, with programs as they were on that.
+    fn make_in_place(&self, mode: Mode) -> Result<Screen, DisplayError> {
+        let screen = self.make(mode)?;
+        // Without any monitor Mutter (43) gives windows that cover the screen no size, and does not take that back when
+        // there is a monitor again; when the monitor changes its size, it does.
+        let by = Mode { height: mode.height + DETOUR, ..mode };
+        if let Err(reason) = screen.node.detour(by, mode, PATIENCE) {
+            tracing::info!(reason, "windows that covered the monitor may not cover it again");
+            screen.node.wait(PATIENCE).map_err(|reason| refused(mode, reason))?;
+        }
+        Ok(screen)
+    }
+
     /// Tries for a while.
     fn make_again(&self, mode: Mode) -> Monitor {
         let maker = self.clone();
         let making = std::thread::Builder::new().name("monitor".into()).spawn(move || {
             let deadline = Instant::now() + PATIENCE;
             loop {
-                match maker.make(mode) {
+                match maker.make_in_place(mode) {
                     Err(error) if Instant::now() < deadline && !maker.mailbox.has_ended() => {
                         tracing::debug!(%error, "the monitor is not back yet");
                         std::thread::sleep(RETRY_INTERVAL);
