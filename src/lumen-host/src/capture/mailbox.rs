@@ -65,6 +65,11 @@ impl Mailbox {
         self.lock().ended.is_some()
     }
 
+    /// Pictures so far.
+    pub fn count(&self) -> u64 {
+        self.lock().serial
+    }
+
     /// Forgets the picture that was on the screen: what comes next is a new one.
     pub fn clear(&self) {
         self.lock().newest = None;

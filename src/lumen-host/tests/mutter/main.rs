@@ -185,7 +185,11 @@ fn pictures_and_input_come_back_after_pipewire_was_killed() {
         assert_eq!(session.compositor.gone(), None);
         match capture.next(Instant::now()) {
             Ok(Captured::Frame(frame)) => {
-                eprintln!("picture {}: {:.2} of it are the terminal's background", frame.serial, background(&frame.image));
+                eprintln!(
+                    "picture {}: {:.2} of it are the terminal's background",
+                    frame.serial,
+                    background(&frame.image)
+                );
                 background(&frame.image) > 0.99
             }
             Ok(Captured::Still) => false,

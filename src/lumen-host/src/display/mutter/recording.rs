@@ -11,7 +11,7 @@ use zbus::zvariant::{OwnedObjectPath, Value};
 use crate::display::compositor::PATIENCE;
 use crate::input::mutter::Target;
 
-use super::bus::Bus;
+use crate::display::bus::Bus;
 
 const REMOTE_DESKTOP: &str = "org.gnome.Mutter.RemoteDesktop";
 const SCREEN_CAST: &str = "org.gnome.Mutter.ScreenCast";
