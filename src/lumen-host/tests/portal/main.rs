@@ -52,7 +52,7 @@ fn a_desktop_is_mirrored_at_the_clients_size_with_input() {
         move_to(&mut *input, at, at);
         fs::read(&file).unwrap().ends_with(b"M")
     });
-    for ((x, y), (there_x, there_y)) in [((160, 0), (0, 0)), ((1119, 719), (799, 599)), ((0, 0), (0, 0))] {
+    for ((x, y), (there_x, there_y)) in [((160, 0), (0, 0)), ((880, 540), (600, 450)), ((0, 0), (0, 0))] {
         move_to(&mut *input, x, y);
         // Reports count from 1.
         let report = format!("\x1b[<35;{};{}M", there_x + 1, there_y + 1);
