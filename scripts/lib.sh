@@ -63,7 +63,7 @@ fi
 
 # Compositors and programs for the tests of real desktops. None of them is needed to build or to run lumen.
 wlroots_packages=(sway foot grim wev coreutils fonts-dejavu-core)
-mutter_packages=(mutter dbus dbus-daemon pipewire pipewire-bin wireplumber weston)
+mutter_packages=(mutter dbus dbus-daemon pipewire pipewire-bin wireplumber weston xdg-desktop-portal)
 
 # wait_for WHAT SECONDS COMMAND...: until the command succeeds.
 wait_for() {

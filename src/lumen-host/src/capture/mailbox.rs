@@ -34,6 +34,8 @@ struct State {
     generation: u64,
     /// The only size that is taken, if that matters.
     wanted: Option<Size>,
+    /// Size of the last picture that was refused.
+    refused: Option<Size>,
     ended: Option<String>,
 }
 
@@ -43,6 +45,8 @@ impl Mailbox {
         let mut state = self.lock();
         let size = Size { width: image.width, height: image.height };
         if state.wanted.is_some_and(|wanted| wanted != size) {
+            state.refused = Some(size);
+            self.changed.notify_all();
             return;
         }
         state.serial += 1;
@@ -62,6 +66,11 @@ impl Mailbox {
         self.lock().ended.is_some()
     }
 
+    /// Pictures so far.
+    pub fn count(&self) -> u64 {
+        self.lock().serial
+    }
+
     /// Forgets the picture that was on the screen: what comes next is a new one.
     pub fn clear(&self) {
         self.lock().newest = None;
@@ -69,7 +78,9 @@ impl Mailbox {
 
     /// From now on only pictures of this size are taken; of any, if none is named.
     pub fn want(&self, size: Option<Size>) {
-        self.lock().wanted = size;
+        let mut state = self.lock();
+        state.wanted = size;
+        state.refused = None;
     }
 
     /// The mode was changed: captures so far end.
@@ -91,12 +102,34 @@ impl Mailbox {
     /// # Errors
     /// Why there is none: it ended, or none came in time.
     pub fn wait(&self, deadline: Instant, ended: impl Fn() -> Option<String>) -> Result<(), String> {
+        self.wait_until(deadline, ended, |state| state.newest.is_some())
+    }
+
+    /// Waits until a picture of this size, which is not the wanted one, was refused.
+    ///
+    /// # Errors
+    /// As [`Mailbox::wait`].
+    pub fn wait_for_refused(
+        &self,
+        size: Size,
+        deadline: Instant,
+        ended: impl Fn() -> Option<String>,
+    ) -> Result<(), String> {
+        self.wait_until(deadline, ended, |state| state.refused == Some(size))
+    }
+
+    fn wait_until(
+        &self,
+        deadline: Instant,
+        ended: impl Fn() -> Option<String>,
+        so: impl Fn(&State) -> bool,
+    ) -> Result<(), String> {
         let mut state = self.lock();
         loop {
             if let Some(reason) = state.ended.clone().or_else(&ended) {
                 return Err(reason);
             }
-            if state.newest.is_some() {
+            if so(&state) {
                 return Ok(());
             }
             let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else {
@@ -262,6 +295,17 @@ mod tests {
         assert!(old.next(Instant::now()).is_err());
         assert_eq!(taken(&mut MailboxCapture::new(Arc::clone(&mailbox))), None);
         assert!(mailbox.wait(Instant::now(), || None).is_err());
+    }
+
+    #[test]
+    fn a_picture_that_is_refused_is_noticed_and_nobody_gets_it() {
+        let (mailbox, mut pool) = (Arc::new(Mailbox::default()), Pool::default());
+        let mut capture = MailboxCapture::new(Arc::clone(&mailbox));
+        mailbox.want(Some(Size { width: 4, height: 4 }));
+        assert!(mailbox.wait_for_refused(SIZE, Instant::now(), || None).is_err());
+        put(&mailbox, &mut pool, 1);
+        assert_eq!(mailbox.wait_for_refused(SIZE, Instant::now(), || None), Ok(()));
+        assert_eq!(taken(&mut capture), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Capture: whatever yields pictures of one display. It never waits for the encoder.
 
+pub mod fit;
 pub mod mailbox;
 #[cfg(feature = "pipewire")]
 pub mod pipewire;

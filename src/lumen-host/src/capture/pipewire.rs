@@ -12,6 +12,7 @@ mod params;
 mod picture;
 mod thread;
 
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -42,6 +43,21 @@ impl Wanted {
     }
 }
 
+/// How a stream reaches the PipeWire of its node.
+#[derive(Debug)]
+pub enum Origin {
+    /// As everybody does.
+    Server(Remote),
+    /// By a connection that somebody opened for us, which shows nothing but what it was opened for.
+    Connection(OwnedFd),
+}
+
+impl From<Remote> for Origin {
+    fn from(remote: Remote) -> Self {
+        Self::Server(remote)
+    }
+}
+
 /// A running consumer of one node. Dropping it ends the stream. Its captures go on: another stream may follow into
 /// the same mailbox, and whoever knows that none will ends that.
 #[derive(Debug)]
@@ -53,16 +69,21 @@ pub struct NodeStream {
 }
 
 impl NodeStream {
-    /// Begins to put pictures of node `node` of `remote` into `mailbox`. The first comes later: see
+    /// Begins to put pictures of node `node` of `origin` into `mailbox`. The first comes later: see
     /// [`NodeStream::wait`].
     ///
     /// # Errors
     /// If no thread can be started. All other failures end the stream.
-    pub fn start(remote: Remote, node: u32, wanted: Wanted, mailbox: Arc<Mailbox>) -> Result<Self, CaptureError> {
+    pub fn start(
+        origin: impl Into<Origin>,
+        node: u32,
+        wanted: Wanted,
+        mailbox: Arc<Mailbox>,
+    ) -> Result<Self, CaptureError> {
         mailbox.clear();
         mailbox.want(wanted.size());
         let ended = Arc::new(OnceLock::new());
-        let (orders, thread) = thread::start(remote, node, wanted, Arc::clone(&mailbox), Arc::clone(&ended))
+        let (orders, thread) = thread::start(origin.into(), node, wanted, Arc::clone(&mailbox), Arc::clone(&ended))
             .map_err(|error| CaptureError::DisplayGone(format!("its capture cannot start: {error}")))?;
         Ok(Self { mailbox, ended, orders, thread: Some(thread) })
     }
@@ -81,6 +102,36 @@ impl NodeStream {
         self.mailbox.restart();
         self.mailbox.want(wanted.size());
         self.orders.renegotiate(wanted);
+    }
+
+    /// Waits until no picture has come for `quiet`, but not longer than `patience` and once more `quiet`.
+    pub fn settle(&self, quiet: Duration, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        loop {
+            let before = self.mailbox.count();
+            std::thread::sleep(quiet);
+            if self.mailbox.count() == before || Instant::now() >= deadline {
+                return;
+            }
+        }
+    }
+
+    /// Has the node take another mode and then `mode`, its own, again. Pictures of the other one are not taken; captures
+    /// go on.
+    ///
+    /// # Errors
+    /// If the stream ended, or either mode was not shown within `patience`.
+    pub fn detour(&self, by: Mode, mode: Mode, patience: Duration) -> Result<(), String> {
+        let deadline = Instant::now() + patience;
+        self.orders.renegotiate(Wanted::Exactly(by));
+        let size = Size { width: by.width, height: by.height };
+        let shown = self.mailbox.wait_for_refused(size, deadline, || self.ended());
+        if shown.is_ok() {
+            self.mailbox.clear();
+        }
+        // Whether the other mode was shown or not, the node's own one must be.
+        self.orders.renegotiate(Wanted::Exactly(mode));
+        shown.and_then(|()| self.mailbox.wait(deadline, || self.ended()))
     }
 
     /// Why no picture comes any more, if so.

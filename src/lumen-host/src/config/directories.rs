@@ -4,7 +4,7 @@ use std::env;
 use std::path::PathBuf;
 
 /// `$STATE_DIRECTORY` (systemd), else `/var/lib/lumen` for root, else `$XDG_STATE_HOME/lumen`.
-pub(super) fn state_dir() -> PathBuf {
+pub(crate) fn state_dir() -> PathBuf {
     of_systemd("STATE_DIRECTORY").unwrap_or_else(|| {
         if is_root() {
             PathBuf::from("/var/lib/lumen")

@@ -23,6 +23,7 @@ use crate::encode::{EncoderName, X264Preset};
 
 pub use apps::{AppConfig, DisplayKind, Instance, OnExit};
 pub use clients::{ClientConfig, DeclaredIdentity};
+pub(crate) use directories::state_dir;
 pub use discovery::DiscoveryConfig;
 pub use error::{ConfigError, Place};
 pub use load::{DEFAULT_FILE, ENV_PREFIX, Loaded, Overrides, Sources, load};

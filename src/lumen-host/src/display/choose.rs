@@ -9,8 +9,18 @@ use super::compositor::{Compositor, CompositorSpec};
 type Found = Result<String, String>;
 type Start = fn(&CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError>;
 
+/// Whether `auto` takes a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selection {
+    /// If it is the first that works.
+    Automatic,
+    /// Only an application that names it gets it.
+    ByName,
+}
+
 struct Backend {
     kind: DisplayKind,
+    selection: Selection,
     find: fn() -> Found,
     start: Start,
 }
@@ -19,12 +29,40 @@ struct Backend {
 /// screen, then what asks least of the machine, then whole desktops.
 const BACKENDS: &[Backend] = &[
     #[cfg(feature = "pipewire")]
-    Backend { kind: DisplayKind::Gamescope, find: super::gamescope::find, start: super::gamescope::start },
-    Backend { kind: DisplayKind::Wlroots, find: super::wlroots::find, start: super::wlroots::start },
+    Backend {
+        kind: DisplayKind::Gamescope,
+        selection: Selection::Automatic,
+        find: super::gamescope::find,
+        start: super::gamescope::start,
+    },
+    Backend {
+        kind: DisplayKind::Wlroots,
+        selection: Selection::Automatic,
+        find: super::wlroots::find,
+        start: super::wlroots::start,
+    },
     #[cfg(feature = "pipewire")]
-    Backend { kind: DisplayKind::Kwin, find: super::kwin::find, start: super::kwin::start },
+    Backend {
+        kind: DisplayKind::Kwin,
+        selection: Selection::Automatic,
+        find: super::kwin::find,
+        start: super::kwin::start,
+    },
     #[cfg(feature = "pipewire")]
-    Backend { kind: DisplayKind::Mutter, find: super::mutter::find, start: super::mutter::start },
+    Backend {
+        kind: DisplayKind::Mutter,
+        selection: Selection::Automatic,
+        find: super::mutter::find,
+        start: super::mutter::start,
+    },
+    // Somebody has to sit at the desktop and permit it.
+    #[cfg(feature = "pipewire")]
+    Backend {
+        kind: DisplayKind::Portal,
+        selection: Selection::ByName,
+        find: super::portal::find,
+        start: super::portal::start,
+    },
 ];
 
 /// A backend as `lumen doctor` shows it.
@@ -32,13 +70,18 @@ const BACKENDS: &[Backend] = &[
 pub struct Candidate {
     /// Which one.
     pub kind: DisplayKind,
+    /// Whether `auto` takes it.
+    pub selection: Selection,
     /// Name and version, or what is missing and what would mend it.
     pub found: Result<String, String>,
 }
 
 /// All backends in the order in which `auto` takes them.
 pub fn candidates() -> Vec<Candidate> {
-    BACKENDS.iter().map(|backend| Candidate { kind: backend.kind, found: (backend.find)() }).collect()
+    BACKENDS
+        .iter()
+        .map(|backend| Candidate { kind: backend.kind, selection: backend.selection, found: (backend.find)() })
+        .collect()
 }
 
 /// Starts the compositor that `kind` names. `auto` tries all that are there, because some find out only when they start
@@ -61,7 +104,7 @@ pub fn start(kind: DisplayKind, spec: &CompositorSpec) -> Result<Box<dyn Composi
 
 fn start_any(spec: &CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError> {
     let mut reasons = Vec::new();
-    for backend in BACKENDS {
+    for backend in BACKENDS.iter().filter(|backend| backend.selection == Selection::Automatic) {
         // A desktop that runs is found by asking it, not by what is installed.
         let found = if spec.instance == Instance::Own { (backend.find)() } else { Ok(String::new()) };
         let started = match found {

@@ -4,6 +4,8 @@
 //! application on it, its sound and its input.
 
 pub mod application;
+#[cfg(feature = "pipewire")]
+pub(crate) mod bus;
 mod choose;
 pub mod compositor;
 pub mod desktop;
@@ -13,6 +15,8 @@ pub mod gamescope;
 pub mod kwin;
 #[cfg(feature = "pipewire")]
 pub mod mutter;
+#[cfg(feature = "pipewire")]
+pub mod portal;
 pub mod process;
 pub mod scope;
 pub mod steps;
@@ -30,7 +34,7 @@ use crate::link::SessionSpec;
 
 use self::testcard::{Ground, Testcard};
 
-pub use choose::{Candidate, candidates};
+pub use choose::{Candidate, Selection, candidates};
 
 /// Why a display could not be made or changed.
 #[derive(Debug, thiserror::Error)]

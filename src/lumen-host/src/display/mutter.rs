@@ -2,7 +2,6 @@
 //! session gets a virtual monitor through Mutter's ScreenCast interface, whose mode is the one that the consumer of
 //! its pictures asks for, and input through the RemoteDesktop session that the monitor is linked with.
 
-mod bus;
 mod recording;
 
 use std::path::{Path, PathBuf};
@@ -21,9 +20,9 @@ use crate::input::mutter::{MutterInput, SharedTarget};
 use crate::mediaserver::Remote;
 
 use super::DisplayError;
+use super::bus::{self, Bus};
 use super::compositor::{Compositor, CompositorSpec, PATIENCE, has_render_node};
 use super::process::{Process, find_program};
-use bus::Bus;
 use recording::Recording;
 
 const NAME: &str = "mutter";
@@ -70,6 +69,13 @@ fn major(version: &str) -> Option<u32> {
 pub fn start(spec: &CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError> {
     Ok(Box::new(Mutter::start(spec)?))
 }
+
+/// Windows that appear grow for a quarter of a second, and stop half-way when the monitors change meanwhile. No picture
+/// for so long says that none grows.
+const QUIET: Duration = Duration::from_millis(500);
+
+/// Lines by which a monitor is made larger for a moment.
+const DETOUR: u32 = 8;
 
 /// How often a monitor that was lost is asked for again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
@@ -176,8 +182,7 @@ impl Mutter {
             given.or_else(|| std::env::var(name).ok()).filter(|value| !value.is_empty())
         };
         let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).unwrap_or_default();
-        let address = variable("DBUS_SESSION_BUS_ADDRESS")
-            .unwrap_or_else(|| format!("unix:path={}", runtime.join("bus").display()));
+        let address = variable("DBUS_SESSION_BUS_ADDRESS").unwrap_or_else(|| bus::address_of(&runtime));
         let bus = Bus::connect(&address).map_err(|reason| {
             missing(&format!("no desktop runs for this user ({reason}); log in, or let the session have its own"))
         })?;
@@ -257,13 +262,27 @@ impl Maker {
         Ok(Screen { node, recording })
     }
 
+    /// A monitor in place of one that was lost, with programs as they were on that.
+    fn make_in_place(&self, mode: Mode) -> Result<Screen, DisplayError> {
+        let screen = self.make(mode)?;
+        // Without any monitor Mutter (43) gives windows that cover the screen no size, and does not take that back when
+        // there is a monitor again; when the monitor changes its size, it does.
+        screen.node.settle(QUIET, RESIZE_PATIENCE);
+        let by = Mode { height: mode.height + DETOUR, ..mode };
+        if let Err(reason) = screen.node.detour(by, mode, PATIENCE) {
+            tracing::info!(reason, "windows that covered the monitor may not cover it again");
+            screen.node.wait(PATIENCE).map_err(|reason| refused(mode, reason))?;
+        }
+        Ok(screen)
+    }
+
     /// Tries for a while.
     fn make_again(&self, mode: Mode) -> Monitor {
         let maker = self.clone();
         let making = std::thread::Builder::new().name("monitor".into()).spawn(move || {
             let deadline = Instant::now() + PATIENCE;
             loop {
-                match maker.make(mode) {
+                match maker.make_in_place(mode) {
                     Err(error) if Instant::now() < deadline && !maker.mailbox.has_ended() => {
                         tracing::debug!(%error, "the monitor is not back yet");
                         std::thread::sleep(RETRY_INTERVAL);

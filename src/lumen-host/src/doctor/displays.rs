@@ -1,7 +1,7 @@
 //! Compositors: which there are, which one `auto` takes, and why not the others.
 
 use super::Finding;
-use crate::display::candidates;
+use crate::display::{Selection, candidates};
 
 /// One finding for each backend, and one for the choice.
 pub(super) fn findings() -> Vec<Finding> {
@@ -10,6 +10,9 @@ pub(super) fn findings() -> Vec<Finding> {
     for candidate in candidates() {
         let check = candidate.kind.as_str();
         match candidate.found {
+            Ok(found) if candidate.selection == Selection::ByName => {
+                findings.push(Finding::ok(check, format!("{found}; for applications that name it")));
+            }
             Ok(found) => {
                 chosen.get_or_insert((check, found.clone()));
                 findings.push(Finding::ok(check, found));

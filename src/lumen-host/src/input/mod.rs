@@ -5,6 +5,8 @@ pub mod kernel;
 pub mod kwin;
 #[cfg(feature = "pipewire")]
 pub mod mutter;
+#[cfg(feature = "pipewire")]
+pub mod portal;
 pub mod split;
 mod us_layout;
 pub mod wayland;

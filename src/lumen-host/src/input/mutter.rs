@@ -221,7 +221,7 @@ fn parts(x: Fraction, y: Fraction) -> [f64; 2] {
 }
 
 /// The X11 keysym of a character.
-fn keysym(character: char) -> u32 {
+pub(super) fn keysym(character: char) -> u32 {
     match u32::from(character) {
         0x09 => 0xFF09,
         0x0A | 0x0D => 0xFF0D,

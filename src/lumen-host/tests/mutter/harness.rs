@@ -36,6 +36,9 @@ pub struct Session {
 
 impl Session {
     pub fn open(test: &str, mode: Mode) -> Self {
+        // Shown with --nocapture, or when the test fails; RUST_LOG says how much.
+        let logged = tracing_subscriber::EnvFilter::from_default_env();
+        let _ = tracing_subscriber::fmt().with_env_filter(logged).with_test_writer().try_init();
         for program in ["mutter", "dbus-daemon", "pipewire", "wireplumber", "foot", "weston-simple-shm"] {
             assert!(
                 find_program(program).is_some(),

@@ -22,13 +22,12 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::capture::mailbox::{Mailbox, Pool, Size};
 use crate::frame::CpuImage;
-use crate::mediaserver::Remote;
 
-use super::Wanted;
 use super::buffer::{Memory, Taken};
 use super::meta;
 use super::params::{self, Param};
 use super::picture::{Cursor, Order, Pixels, Transform};
+use super::{Origin, Wanted};
 
 /// A presentation longer ago than this is a clock that is not ours.
 const OLDEST_PRESENTATION: Duration = Duration::from_secs(1);
@@ -59,7 +58,7 @@ impl std::fmt::Debug for Orders {
 
 /// Starts the thread. Why it came to its end, `ended` says.
 pub fn start(
-    remote: Remote,
+    origin: Origin,
     node: u32,
     wanted: Wanted,
     mailbox: Arc<Mailbox>,
@@ -67,7 +66,7 @@ pub fn start(
 ) -> io::Result<(Orders, JoinHandle<()>)> {
     let (sender, receiver) = pipewire::channel::channel();
     let thread = std::thread::Builder::new().name("capture".into()).spawn(move || {
-        if let Err(error) = run(remote, node, wanted, &mailbox, &ended, receiver) {
+        if let Err(error) = run(origin, node, wanted, &mailbox, &ended, receiver) {
             let _ = ended.set(format!("PipeWire: {error}"));
         }
         let _ = ended.set("its stream ended".to_owned());
@@ -77,7 +76,7 @@ pub fn start(
 }
 
 fn run(
-    remote: Remote,
+    origin: Origin,
     node: u32,
     wanted: Wanted,
     mailbox: &Arc<Mailbox>,
@@ -87,7 +86,10 @@ fn run(
     pipewire::init();
     let main_loop = MainLoopRc::new(None)?;
     let context = ContextRc::new(&main_loop, None)?;
-    let core = remote.connect(&context)?;
+    let core = match origin {
+        Origin::Server(remote) => remote.connect(&context)?,
+        Origin::Connection(descriptor) => context.connect_fd_rc(descriptor, None)?,
+    };
     let _errors = core
         .add_listener_local()
         .error({

@@ -11,7 +11,7 @@ use zbus::zvariant::{OwnedObjectPath, Value};
 use crate::display::compositor::PATIENCE;
 use crate::input::mutter::Target;
 
-use super::bus::Bus;
+use crate::display::bus::Bus;
 
 const REMOTE_DESKTOP: &str = "org.gnome.Mutter.RemoteDesktop";
 const SCREEN_CAST: &str = "org.gnome.Mutter.ScreenCast";
@@ -19,8 +19,10 @@ const SCREEN_CAST: &str = "org.gnome.Mutter.ScreenCast";
 /// How often the interfaces are looked for.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The pointer's image comes with the pictures, beside them.
-const CURSOR_AS_METADATA: u32 = 2;
+/// The pointer is drawn into the pictures. Beside them (as metadata) it would come in buffers without a picture, and one
+/// of those that follows a picture closely takes its place before anybody has seen it: PipeWire hands on the newest
+/// buffer only. Nothing brings that picture again on a screen that stays still.
+const CURSOR_EMBEDDED: u32 = 1;
 
 /// A key that does nothing by itself: left shift.
 const HARMLESS_KEY: u32 = 42;
@@ -69,7 +71,7 @@ impl Recording {
             cast.call("CreateSession", &(options,)).map_err(said("ScreenCast.CreateSession"))?;
         let session = bus.proxy(SCREEN_CAST, &session, "org.gnome.Mutter.ScreenCast.Session")?;
         let options = HashMap::from([
-            ("cursor-mode", Value::from(CURSOR_AS_METADATA)),
+            ("cursor-mode", Value::from(CURSOR_EMBEDDED)),
             // As a monitor that is there for good: the desktop does not say that it is being watched.
             ("is-platform", Value::from(true)),
         ]);

@@ -19,6 +19,11 @@ pub struct Bus {
     connection: Connection,
 }
 
+/// Address of the bus of the user whose runtime directory this is.
+pub fn address_of(runtime: &Path) -> String {
+    format!("unix:path={}", runtime.join("bus").display())
+}
+
 impl Bus {
     /// Connects to a bus that runs.
     ///
@@ -59,6 +64,16 @@ impl Bus {
             std::thread::sleep(POLL_INTERVAL);
         }
         Self::connect(address)
+    }
+
+    /// Ends the connection for all who share it: whoever waits for a signal gets none any more.
+    pub fn close(&self) {
+        let _ = self.connection.clone().close();
+    }
+
+    /// The unique name of this end.
+    pub fn name(&self) -> Option<String> {
+        self.connection.unique_name().map(ToString::to_string)
     }
 
     /// Whether somebody has this name.

@@ -1,0 +1,293 @@
+//! The desktop's part of the portal, as xdg-desktop-portal-gnome is for GNOME, without its dialog: it gives what it is
+//! asked for by asking Mutter, at once, or says no, or says nothing.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Instant;
+
+use zbus::ObjectServer;
+use zbus::blocking::{Connection, Proxy, connection};
+use zbus::zvariant::{ObjectPath, OwnedObjectPath, OwnedValue, Value};
+
+use super::bed::PATIENCE;
+
+/// Its name on the bus.
+pub const NAME: &str = "org.freedesktop.impl.portal.desktop.lumentest";
+
+const PATH: &str = "/org/freedesktop/portal/desktop";
+const MUTTER: &str = "org.gnome.Mutter.RemoteDesktop";
+const MUTTER_CAST: &str = "org.gnome.Mutter.ScreenCast";
+
+type Options = HashMap<String, OwnedValue>;
+type Results = HashMap<String, OwnedValue>;
+
+/// What becomes of a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    Permit,
+    Refuse,
+    Never,
+}
+
+#[derive(Default)]
+struct Shared {
+    answers: Mutex<VecDeque<Answer>>,
+    asked: AtomicUsize,
+    taken_back: AtomicUsize,
+    /// Mutter's session for each session of the portal.
+    sessions: Mutex<HashMap<String, Proxy<'static>>>,
+}
+
+/// See the module.
+pub struct Backend {
+    shared: Arc<Shared>,
+    connection: Connection,
+    mutter: Connection,
+}
+
+impl Backend {
+    pub fn start(address: &str) -> Self {
+        let shared: Arc<Shared> = Arc::default();
+        let connect = || connection::Builder::address(address).unwrap().method_timeout(PATIENCE);
+        let mutter = connect().build().unwrap();
+        let remote = Remote { shared: Arc::clone(&shared), mutter: mutter.clone() };
+        let connection = connect()
+            .name(NAME)
+            .unwrap()
+            .serve_at(PATH, remote)
+            .unwrap()
+            .serve_at(PATH, Cast)
+            .unwrap()
+            .build()
+            .unwrap();
+        Self { shared, connection, mutter }
+    }
+
+    pub fn answers(&self, answers: impl IntoIterator<Item = Answer>) {
+        self.shared.answers.lock().unwrap().extend(answers);
+    }
+
+    pub fn asked(&self) -> usize {
+        self.shared.asked.load(Ordering::SeqCst)
+    }
+
+    pub fn taken_back(&self) -> usize {
+        self.shared.taken_back.load(Ordering::SeqCst)
+    }
+
+    pub fn stop_sharing(&self) {
+        for (path, mutter) in self.shared.sessions.lock().unwrap().drain() {
+            let _ = mutter.call_noreply("Stop", &());
+            let closed = ("org.freedesktop.impl.portal.Session", "Closed");
+            self.connection.emit_signal(None::<&str>, path.as_str(), closed.0, closed.1, &()).unwrap();
+        }
+    }
+
+    /// Waits until somebody has this name.
+    pub fn wait_for(&self, name: &str) {
+        let bus = zbus::blocking::fdo::DBusProxy::new(&self.mutter).unwrap();
+        super::bed::wait_for(name, || bus.name_has_owner(name.try_into().unwrap()).unwrap_or(false));
+    }
+}
+
+/// A session, which ends with its Mutter session.
+struct Session {
+    shared: Arc<Shared>,
+    path: String,
+}
+
+#[zbus::interface(name = "org.freedesktop.impl.portal.Session")]
+impl Session {
+    fn close(&self) {
+        if let Some(mutter) = self.shared.sessions.lock().unwrap().remove(&self.path) {
+            let _ = mutter.call_noreply("Stop", &());
+        }
+    }
+
+    #[zbus(property, name = "version")]
+    fn version(&self) -> u32 {
+        1
+    }
+}
+
+/// A question, which can be taken back.
+struct Request(Arc<Shared>);
+
+#[zbus::interface(name = "org.freedesktop.impl.portal.Request")]
+impl Request {
+    fn close(&self) {
+        self.0.taken_back.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+struct Cast;
+
+#[zbus::interface(name = "org.freedesktop.impl.portal.ScreenCast")]
+impl Cast {
+    fn select_sources(
+        &self,
+        _handle: ObjectPath<'_>,
+        _session: ObjectPath<'_>,
+        _app: &str,
+        _options: Options,
+    ) -> (u32, Results) {
+        (0, Results::new())
+    }
+
+    #[zbus(property)]
+    fn available_source_types(&self) -> u32 {
+        1
+    }
+
+    #[zbus(property)]
+    fn available_cursor_modes(&self) -> u32 {
+        7
+    }
+
+    #[zbus(property, name = "version")]
+    fn version(&self) -> u32 {
+        4
+    }
+}
+
+struct Remote {
+    shared: Arc<Shared>,
+    mutter: Connection,
+}
+
+impl Remote {
+    /// Hands one event to Mutter.
+    fn notify<B: serde::Serialize + zbus::zvariant::DynamicType>(
+        &self,
+        session: &ObjectPath<'_>,
+        method: &str,
+        body: impl FnOnce() -> B,
+    ) {
+        if let Some(mutter) = self.shared.sessions.lock().unwrap().get(session.as_str()) {
+            mutter.call_noreply(method, &body()).unwrap();
+        }
+    }
+
+    /// Has Mutter give the pictures of its monitor, and take input for it.
+    fn share(&self, session: &str) -> u32 {
+        let proxy = |service: &'static str, path: String, interface: &'static str| {
+            Proxy::new(&self.mutter, service, path, interface).unwrap()
+        };
+        let desktop = proxy(MUTTER, "/org/gnome/Mutter/RemoteDesktop".into(), MUTTER);
+        let path: OwnedObjectPath = desktop.call("CreateSession", &()).unwrap();
+        let remote = proxy(MUTTER, path.to_string(), "org.gnome.Mutter.RemoteDesktop.Session");
+        let id: String = remote.get_property("SessionId").unwrap();
+        let cast = proxy(MUTTER_CAST, "/org/gnome/Mutter/ScreenCast".into(), MUTTER_CAST);
+        let options = HashMap::from([("remote-desktop-session-id", Value::from(id))]);
+        let path: OwnedObjectPath = cast.call("CreateSession", &(options,)).unwrap();
+        let cast = proxy(MUTTER_CAST, path.to_string(), "org.gnome.Mutter.ScreenCast.Session");
+        let options = HashMap::from([("cursor-mode", Value::from(1u32))]);
+        let stream: OwnedObjectPath = cast.call("RecordMonitor", &("", options)).unwrap();
+        let stream = proxy(MUTTER_CAST, stream.to_string(), "org.gnome.Mutter.ScreenCast.Stream");
+        let mut added = stream.receive_signal("PipeWireStreamAdded").unwrap();
+        let (node, nodes) = mpsc::channel();
+        std::thread::spawn(move || node.send(added.next()?.body().deserialize::<u32>().ok()?).ok());
+        let _: () = remote.call("Start", &()).unwrap();
+        let node = nodes.recv_timeout(PATIENCE).unwrap();
+        self.shared.sessions.lock().unwrap().insert(session.to_owned(), remote);
+        // The stream's own path is what Mutter's absolute positions need.
+        STREAMS.lock().unwrap().insert(node, stream.path().to_string());
+        node
+    }
+}
+
+/// Mutter's name for each node.
+static STREAMS: Mutex<std::collections::BTreeMap<u32, String>> = Mutex::new(std::collections::BTreeMap::new());
+
+fn stream_of(node: u32) -> String {
+    STREAMS.lock().unwrap().get(&node).cloned().unwrap_or_default()
+}
+
+#[zbus::interface(name = "org.freedesktop.impl.portal.RemoteDesktop")]
+impl Remote {
+    async fn create_session(
+        &self,
+        _handle: ObjectPath<'_>,
+        session: ObjectPath<'_>,
+        _app: &str,
+        _options: Options,
+        #[zbus(object_server)] server: &ObjectServer,
+    ) -> (u32, Results) {
+        let object = Session { shared: Arc::clone(&self.shared), path: session.to_string() };
+        server.at(session, object).await.unwrap();
+        (0, Results::new())
+    }
+
+    fn select_devices(
+        &self,
+        _handle: ObjectPath<'_>,
+        _session: ObjectPath<'_>,
+        _app: &str,
+        _options: Options,
+    ) -> (u32, Results) {
+        (0, Results::new())
+    }
+
+    async fn start(
+        &self,
+        handle: ObjectPath<'_>,
+        session: ObjectPath<'_>,
+        _app: &str,
+        _parent: &str,
+        _options: Options,
+        #[zbus(object_server)] server: &ObjectServer,
+    ) -> (u32, Results) {
+        server.at(handle, Request(Arc::clone(&self.shared))).await.unwrap();
+        let answer = self.shared.answers.lock().unwrap().pop_front();
+        self.shared.asked.fetch_add(1, Ordering::SeqCst);
+        match answer.expect("a question that the test does not expect") {
+            Answer::Refuse => (1, Results::new()),
+            Answer::Never => std::future::pending().await,
+            Answer::Permit => {
+                let began = Instant::now();
+                let node = self.share(session.as_str());
+                eprintln!("the backend shares node {node} after {:?}", began.elapsed());
+                let (width, height) = super::DESKTOP;
+                let size = (width.cast_signed(), height.cast_signed());
+                let properties = HashMap::from([("size", Value::from(size)), ("source_type", Value::from(1u32))]);
+                let value = |value: Value<'static>| OwnedValue::try_from(value).unwrap();
+                let results = HashMap::from([
+                    ("devices".to_owned(), value(Value::from(7u32))),
+                    ("streams".to_owned(), value(Value::from(vec![(node, properties)]))),
+                ]);
+                (0, results)
+            }
+        }
+    }
+
+    fn notify_pointer_motion(&self, session: ObjectPath<'_>, _options: Options, dx: f64, dy: f64) {
+        self.notify(&session, "NotifyPointerMotionRelative", || (dx, dy));
+    }
+
+    fn notify_pointer_motion_absolute(&self, session: ObjectPath<'_>, _options: Options, stream: u32, x: f64, y: f64) {
+        self.notify(&session, "NotifyPointerMotionAbsolute", || (stream_of(stream), x, y));
+    }
+
+    fn notify_pointer_button(&self, session: ObjectPath<'_>, _options: Options, button: i32, state: u32) {
+        self.notify(&session, "NotifyPointerButton", || (button, state == 1));
+    }
+
+    fn notify_keyboard_keycode(&self, session: ObjectPath<'_>, _options: Options, key: i32, state: u32) {
+        self.notify(&session, "NotifyKeyboardKeycode", || (key.cast_unsigned(), state == 1));
+    }
+
+    fn notify_keyboard_keysym(&self, session: ObjectPath<'_>, _options: Options, key: i32, state: u32) {
+        self.notify(&session, "NotifyKeyboardKeysym", || (key.cast_unsigned(), state == 1));
+    }
+
+    #[zbus(property)]
+    fn available_device_types(&self) -> u32 {
+        7
+    }
+
+    #[zbus(property, name = "version")]
+    fn version(&self) -> u32 {
+        1
+    }
+}
