@@ -35,7 +35,7 @@ const OLDEST: u32 = 43;
 const SOCKET: &str = "wayland-lumen";
 
 /// How long a virtual monitor may take to change its size before it is made anew.
-const RESIZE_PATIENCE: Duration = Duration::from_secs(3);
+const RESIZE_PATIENCE: Duration = Duration::from_secs(8);
 
 /// Name and version of the Mutter that is installed, or what is missing.
 ///

@@ -138,7 +138,10 @@ impl Compositor for Portal {
                 let surface = Surface { x: 0, y: 0, width: surface.width, height: surface.height };
                 Box::new(EiSink::open(socket, surface, PATIENCE).map_err(|error| failed(error.to_string()))?)
             }
-            None => Box::new(PortalInput::new(self.session.target(), surface)),
+            None => {
+                let input = PortalInput::new(self.session.target(), surface);
+                Box::new(input.map_err(|error| failed(error.to_string()))?)
+            }
         };
         Ok(Box::new(FittedInput::new(inner, self.frame.clone())))
     }

@@ -1,14 +1,18 @@
-//! Input through a RemoteDesktop session of the desktop's portal, for portals that give no socket for it. Calls are sent
-//! without waiting for their answers. It has no pens: a pen moves the pointer and presses its first button. Gamepads do
+//! Input through a RemoteDesktop session of the desktop's portal, for portals that give no socket for it. The portal may
+//! work on several calls at once, so each is made when the one before was answered: by a thread of its own, which
+//! whoever hands over input never waits for. It has no pens: a pen moves the pointer and presses its first button. Gamepads do
 //! not come here.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+use std::sync::mpsc::{self, Sender};
 
 use lumen_core::gamestream::control::HostMessage;
 use lumen_core::gamestream::input::{
     AbsolutePosition, EvdevKey, Fraction, InputEvent, KeyEvent, MouseButton, PenEvent, PointerEvent, PointerId,
     PressState, ReferenceExtent, Scroll, ScrollAxis, TouchEvent, VirtualKey,
 };
+use zbus::blocking::Proxy;
 use zbus::zvariant::{DynamicType, OwnedObjectPath, Value};
 
 use crate::capture::fit::Frame;
@@ -46,30 +50,51 @@ pub struct Target {
 
 type Options = HashMap<&'static str, Value<'static>>;
 
-impl Target {
+/// A call that is to be made.
+type Call = Box<dyn FnOnce(&Proxy<'static>) -> zbus::Result<()> + Send>;
+
+/// Makes calls one after the other. Its thread ends after the last one when this is dropped.
+struct Caller {
+    session: OwnedObjectPath,
+    stream: u32,
+    calls: Sender<Call>,
+}
+
+impl Caller {
+    fn start(target: Target) -> io::Result<Self> {
+        let (calls, waiting) = mpsc::channel::<Call>();
+        let Target { bus, session, stream } = target;
+        std::thread::Builder::new().name("portal-input".into()).spawn(move || {
+            let proxy = bus.proxy(
+                "org.freedesktop.portal.Desktop",
+                "/org/freedesktop/portal/desktop",
+                "org.freedesktop.portal.RemoteDesktop",
+            );
+            let Ok(proxy) = proxy else { return };
+            for call in waiting {
+                if let Err(error) = call(&proxy) {
+                    // A desktop that is gone is noticed by the display.
+                    tracing::debug!(%error, "input does not reach the desktop");
+                }
+            }
+        })?;
+        Ok(Self { session, stream, calls })
+    }
+
     /// Sends one event; `body` makes its arguments of the session and its options.
-    fn send<B: serde::Serialize + DynamicType>(
+    fn send<B: serde::Serialize + DynamicType + Send + 'static>(
         &self,
         method: &'static str,
         body: impl FnOnce(OwnedObjectPath, Options) -> B,
     ) {
-        let proxy = self.bus.proxy(
-            "org.freedesktop.portal.Desktop",
-            "/org/freedesktop/portal/desktop",
-            "org.freedesktop.portal.RemoteDesktop",
-        );
         let body = body(self.session.clone(), Options::new());
-        let sent = proxy.and_then(|proxy| proxy.call_noreply(method, &body).map_err(|error| error.to_string()));
-        if let Err(error) = sent {
-            // A desktop that is gone is noticed by the display.
-            tracing::debug!(method, error, "input does not reach the desktop");
-        }
+        let _ = self.calls.send(Box::new(move |proxy| proxy.call(method, &body)));
     }
 }
 
 /// See the module.
 pub struct PortalInput {
-    target: Target,
+    target: Caller,
     size: Size,
     /// Keys that are held, by what the client calls them: the release goes to the same key.
     keys: BTreeMap<VirtualKey, EvdevKey>,
@@ -79,12 +104,16 @@ pub struct PortalInput {
 
 impl PortalInput {
     /// Input to `target`, a screen of `size`.
-    pub fn new(target: Target, size: Size) -> Self {
+    ///
+    /// # Errors
+    /// If no thread can be started.
+    pub fn new(target: Target, size: Size) -> io::Result<Self> {
+        let target = Caller::start(target)?;
         // The first keys after a keyboard appears are lost, so it appears before anybody types.
         for state in [PressState::Down, PressState::Up] {
             target.send("NotifyKeyboardKeycode", |session, options| (session, options, HARMLESS_KEY, number(state)));
         }
-        Self { target, size, keys: BTreeMap::new(), buttons: BTreeSet::new(), fingers: BTreeMap::new() }
+        Ok(Self { target, size, keys: BTreeMap::new(), buttons: BTreeSet::new(), fingers: BTreeMap::new() })
     }
 
     fn key(&mut self, event: &KeyEvent) {

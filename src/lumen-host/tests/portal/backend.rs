@@ -84,6 +84,12 @@ impl Backend {
         }
     }
 
+    /// Has Mutter give the pictures of its monitor for the session of this name.
+    pub fn sharer(&self) -> impl Fn(&str) -> u32 + Send + Sync + use<> {
+        let remote = Remote { shared: Arc::clone(&self.shared), mutter: self.mutter.clone() };
+        move |session| remote.share(session)
+    }
+
     /// Waits until somebody has this name.
     pub fn wait_for(&self, name: &str) {
         let bus = zbus::blocking::fdo::DBusProxy::new(&self.mutter).unwrap();

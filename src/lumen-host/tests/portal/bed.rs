@@ -17,6 +17,7 @@ use lumen_host::mediaserver::MediaServer;
 use tempfile::TempDir;
 
 use super::backend::{Answer, Backend, NAME};
+use super::remembering::Remembering;
 
 /// A bound for whatever must happen.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -27,8 +28,18 @@ const BACKGROUND: [u8; 3] = [0x80, 0x40, 0x20];
 /// Where Debian has the portal.
 const PORTAL: &str = "/usr/libexec/xdg-desktop-portal";
 
+/// What clients ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Frontend {
+    /// The real xdg-desktop-portal.
+    Real,
+    /// A newer one of ours.
+    Remembering,
+}
+
 /// See the module. Fields are dropped in order.
 pub struct Bed {
+    remembering: Option<Remembering>,
     backend: Backend,
     programs: Vec<Process>,
     server: MediaServer,
@@ -37,7 +48,7 @@ pub struct Bed {
 }
 
 impl Bed {
-    pub fn open(test: &str, (width, height): (u32, u32)) -> Self {
+    pub fn open(test: &str, (width, height): (u32, u32), frontend: Frontend) -> Self {
         // Shown with --nocapture, or when the test fails; RUST_LOG says how much.
         let logged = tracing_subscriber::EnvFilter::from_default_env();
         let _ = tracing_subscriber::fmt().with_env_filter(logged).with_test_writer().try_init();
@@ -75,9 +86,17 @@ impl Bed {
         let backend = Backend::start(&address["--address=".len()..]);
         backend.wait_for("org.gnome.Mutter.RemoteDesktop");
         backend.wait_for("org.gnome.Mutter.ScreenCast");
-        programs.push(spawn(&id, directory.path(), PORTAL, &["--verbose"]));
+        let remembering = match frontend {
+            Frontend::Remembering => {
+                Some(Remembering::start(&backend, &address["--address=".len()..], server.remote()))
+            }
+            Frontend::Real => {
+                programs.push(spawn(&id, directory.path(), PORTAL, &[]));
+                None
+            }
+        };
         backend.wait_for("org.freedesktop.portal.Desktop");
-        Self { backend, programs, server, directory, id }
+        Self { remembering, backend, programs, server, directory, id }
     }
 
     /// What happens with the questions that come, in their order.
@@ -93,6 +112,11 @@ impl Bed {
     /// Questions that were taken back.
     pub fn taken_back(&self) -> usize {
         self.backend.taken_back()
+    }
+
+    /// By what the last question was recognized, if it was.
+    pub fn last_token(&self) -> Option<String> {
+        self.remembering.as_ref().and_then(Remembering::last_token)
     }
 
     /// Ends all sharing, as the desktop's own button does.

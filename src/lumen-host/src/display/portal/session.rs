@@ -163,10 +163,8 @@ impl PortalSession {
         if let Some(token) = started.get("restore_token").and_then(text) {
             tokens.store(&token);
         }
-        let (node, size) = started
-            .get("streams")
-            .and_then(|streams| first_stream(streams))
-            .ok_or_else(|| broken("Start", "it shows no screen"))?;
+        let (node, size) =
+            started.get("streams").and_then(first_stream).ok_or_else(|| broken("Start", "it shows no screen"))?;
         Ok(Self { bus: bus.clone(), handle, versions, node, size, closed })
     }
 
