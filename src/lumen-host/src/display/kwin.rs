@@ -89,7 +89,7 @@ pub fn start(spec: &CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError>
             (Some(process), socket, SOCKET.to_owned())
         }
         Instance::Running => {
-            let socket = running_socket().ok_or_else(|| DisplayError::Unavailable {
+            let socket = running_socket(&spec.environment).ok_or_else(|| DisplayError::Unavailable {
                 backend: NAME,
                 reason: "no Plasma session runs for this user: log in, or let the session have its own".to_owned(),
             })?;
@@ -127,10 +127,12 @@ fn spawn(spec: &CompositorSpec) -> Result<Process, DisplayError> {
     Process::spawn(command, &spec.session).map_err(|error| failed(format!("it cannot be started: {error}")))
 }
 
-/// The socket of the desktop that this process runs on.
-fn running_socket() -> Option<PathBuf> {
+/// The socket of the desktop that these variables name, or the one that this process runs on.
+fn running_socket(environment: &[(String, String)]) -> Option<PathBuf> {
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from)?;
-    let name = std::env::var_os("WAYLAND_DISPLAY").unwrap_or_else(|| "wayland-0".into());
+    // The session's own runtime directory is not the desktop's.
+    let given = environment.iter().rev().find(|(name, _)| name == "WAYLAND_DISPLAY").map(|(_, value)| value.into());
+    let name = given.or_else(|| std::env::var_os("WAYLAND_DISPLAY")).unwrap_or_else(|| "wayland-0".into());
     Some(runtime.join(name)).filter(|socket| socket.exists())
 }
 
