@@ -33,8 +33,8 @@ const OLDEST: (u32, u32) = (6, 7);
 /// Name of the Wayland socket in the session's directory.
 const SOCKET: &str = "wayland-lumen";
 
-/// How long KWin may take to come up.
-const START_PATIENCE: Duration = Duration::from_secs(30);
+/// How long KWin may take to come up and answer: it listens long before it does. One that ends is noticed at once.
+const START_PATIENCE: Duration = Duration::from_secs(120);
 
 /// Name and version of the KWin that is installed.
 ///
@@ -79,14 +79,15 @@ fn version(text: &str) -> Option<(u32, u32)> {
 pub fn start(spec: &CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError> {
     let remote = Remote::of_environment(&spec.environment)
         .ok_or_else(|| failed("there is no PipeWire to take its pictures from".to_owned()))?;
-    let (process, socket, name) = match spec.instance {
+    let (process, socket, name, deadline) = match spec.instance {
         Instance::Own => {
+            let deadline = Instant::now() + START_PATIENCE;
             let version = find().map_err(|reason| DisplayError::Unavailable { backend: NAME, reason })?;
             tracing::info!(session = spec.session, version, "starts a compositor");
             let mut process = spawn(spec)?;
             let socket = spec.directory.join(SOCKET);
             process.wait_for_file(&socket, START_PATIENCE).map_err(failed)?;
-            (Some(process), socket, SOCKET.to_owned())
+            (Some(process), socket, SOCKET.to_owned(), deadline)
         }
         Instance::Running => {
             let socket = running_socket(&spec.environment).ok_or_else(|| DisplayError::Unavailable {
@@ -94,7 +95,7 @@ pub fn start(spec: &CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError>
                 reason: "no Plasma session runs for this user: log in, or let the session have its own".to_owned(),
             })?;
             let name = socket.display().to_string();
-            (None, socket, name)
+            (None, socket, name, Instant::now() + PATIENCE)
         }
     };
     let mut kwin = Kwin {
@@ -108,7 +109,7 @@ pub fn start(spec: &CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError>
         identity: spec.identity.clone(),
         mode: spec.mode,
     };
-    kwin.screen = Some(kwin.open_screen(spec.mode)?);
+    kwin.screen = Some(kwin.open_screen(spec.mode, deadline)?);
     Ok(Box::new(kwin))
 }
 
@@ -156,14 +157,13 @@ struct Screen {
 }
 
 impl Kwin {
-    fn open_screen(&self, mode: Mode) -> Result<Screen, DisplayError> {
+    fn open_screen(&self, mode: Mode, deadline: Instant) -> Result<Screen, DisplayError> {
         let source = match self.instance {
             Instance::Own => Source::Only,
             Instance::Running => {
                 Source::Virtual { name: self.identity.clone(), width: mode.width, height: mode.height }
             }
         };
-        let deadline = Instant::now() + PATIENCE;
         let cast = Screencast::start(&self.socket, &source, deadline).map_err(|error| failed(error.to_string()))?;
         let node =
             NodeStream::start(self.remote.clone(), cast.node(), Wanted::Anything(mode), Arc::clone(&self.mailbox))
@@ -199,7 +199,7 @@ impl Compositor for Kwin {
         }
         // The new output comes before the old one goes, so that its windows have somewhere to move to.
         let old = self.screen.take();
-        match self.open_screen(mode) {
+        match self.open_screen(mode, Instant::now() + PATIENCE) {
             Ok(screen) => {
                 // It may still be giving pictures of the old size.
                 drop(old);

@@ -162,10 +162,8 @@ impl Bed {
 /// A script that writes all it is sent into a file, and that file.
 pub fn recorder(directory: &TempDir, modes: &str) -> (String, PathBuf) {
     let (file, script) = (directory.path().join("typed"), directory.path().join("terminal"));
-    let text = format!(
-        "#!/bin/sh\nprintf '\\033[?25l\\033[?1004h{modes}'\nstty raw -echo\nexec cat > '{}'\n",
-        file.display()
-    );
+    let text =
+        format!("#!/bin/sh\nprintf '\\033[?25l\\033[?1004h{modes}'\nstty raw -echo\nexec cat > '{}'\n", file.display());
     fs::write(&script, text).expect("written");
     fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).expect("ours");
     (script.display().to_string(), file)

@@ -18,9 +18,25 @@ fn with_terminal(mode: Mode) -> Bed {
     Bed::with_command(gamescope::start, mode, |directory| {
         let (script, _) = recorder(directory, POINTER_REPORTS);
         let colour = format!("#{red:02x}{green:02x}{blue:02x}");
-        ["xterm", "-bg", &colour, "-bd", &colour, "-b", "0", "-bw", "0", "+sb", "-fullscreen", "-e", &script]
-            .map(str::to_owned)
-            .to_vec()
+        [
+            "xterm",
+            "-fa",
+            "DejaVu Sans Mono",
+            "-bg",
+            &colour,
+            "-bd",
+            &colour,
+            "-b",
+            "0",
+            "-bw",
+            "0",
+            "+sb",
+            "-fullscreen",
+            "-e",
+            &script,
+        ]
+        .map(str::to_owned)
+        .to_vec()
     })
 }
 

@@ -29,9 +29,8 @@ fn socket(host: &Host) -> PathBuf {
 fn compare(rgb: &[u8], width: usize, height: usize) -> Option<(u32, f64)> {
     (rgb.len() == width * height * 3).then_some(())?;
     let number = read_number(|x, y| rgb[(y * width + x) * 3 + 1])?;
-    let luma = |red: u8, green: u8, blue: u8| {
-        0.2126 * f64::from(red) + 0.7152 * f64::from(green) + 0.0722 * f64::from(blue)
-    };
+    let luma =
+        |red: u8, green: u8, blue: u8| 0.2126 * f64::from(red) + 0.7152 * f64::from(green) + 0.0722 * f64::from(blue);
     let drawn = drawn(width, height, number);
     let error: f64 = rgb
         .chunks(3)
