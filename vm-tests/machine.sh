@@ -62,5 +62,8 @@ command_line() { printf '%q ' "$@"; echo; }
 # test_program NAME: builds the tests of src/lumen-host/tests/NAME and says which program has them.
 test_program() {
   cargo test --quiet -p lumen-host --test "$1" --no-run --message-format=json-render-diagnostics |
-    python3 -c 'import json, sys; print([m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable")][-1])'
+    python3 -c '
+import json, sys
+built = (m for m in map(json.loads, sys.stdin) if m.get("executable"))
+print(*(m["executable"] for m in built if m["target"]["name"] == sys.argv[1]))' "$1"
 }

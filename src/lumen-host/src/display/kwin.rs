@@ -4,6 +4,7 @@
 //! KWin grants these protocols by looking at the calling program: one that has a file capability looks like nobody to
 //! it. So this process never has any; what needs one lives elsewhere. A KWin of our own is told not to ask.
 
+mod permission;
 mod screencast;
 
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use crate::mediaserver::Remote;
 use super::DisplayError;
 use super::compositor::{Compositor, CompositorSpec, PATIENCE, has_render_node};
 use super::process::{Process, find_program};
+pub use permission::permission;
 use screencast::{Screencast, Source};
 
 const NAME: &str = "kwin";

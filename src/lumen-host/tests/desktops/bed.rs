@@ -105,13 +105,12 @@ impl Bed {
     }
 
     /// A terminal of Wayland over the whole picture that writes every byte it gets into the file that is returned, once
-    /// it has sent `modes` to its terminal. It reports its focus.
+    /// it has sent `modes` to its terminal.
     pub fn terminal(&mut self, modes: &str) -> PathBuf {
         let (script, file) = recorder(&self.directory, modes);
         let [blue, green, red] = BACKGROUND;
         let background = format!("colors-dark.background={red:02x}{green:02x}{blue:02x}");
         self.run("foot", &["--config=/dev/null", "--fullscreen", "-o", &background, "-o", "pad=0x0", &script]);
-        wait_for("the terminal's focus", || read(&file).starts_with("\x1b[I"));
         file
     }
 
@@ -162,8 +161,7 @@ impl Bed {
 /// A script that writes all it is sent into a file, and that file.
 pub fn recorder(directory: &TempDir, modes: &str) -> (String, PathBuf) {
     let (file, script) = (directory.path().join("typed"), directory.path().join("terminal"));
-    let text =
-        format!("#!/bin/sh\nprintf '\\033[?25l\\033[?1004h{modes}'\nstty raw -echo\nexec cat > '{}'\n", file.display());
+    let text = format!("#!/bin/sh\nprintf '\\033[?25l{modes}'\nstty raw -echo\nexec cat > '{}'\n", file.display());
     fs::write(&script, text).expect("written");
     fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).expect("ours");
     (script.display().to_string(), file)
@@ -191,6 +189,19 @@ pub fn arrives(file: &PathBuf, before: &str, wanted: &str) {
         assert!(wanted.starts_with(new), "{new:?} arrived instead of {wanted:?}");
         new == wanted
     });
+}
+
+/// Waits until a terminal takes keys and has written all of them; says what it was sent until then.
+pub fn takes_keys(input: &mut dyn InputSink, file: &PathBuf) -> String {
+    // Nobody says when it has the keyboard, and what is typed before is lost.
+    wait_for("the terminal to take keys", || {
+        press(input, b'X', false);
+        std::thread::sleep(Duration::from_millis(500));
+        !read(file).is_empty()
+    });
+    press(input, b'Z', false);
+    wait_for("the last of these keys", || read(file).ends_with('z'));
+    read(file)
 }
 
 /// Takes pictures until one is as wanted, and counts them.

@@ -6,7 +6,7 @@ use lumen_host::frame::Mode;
 
 use crate::bed::{
     BACKGROUND, Bed, POINTER_REPORTS, arrives, background, hold, next_where, pointer_arrives, press, read, recorder,
-    wait_for, write,
+    takes_keys, write,
 };
 
 /// By how much a colour may differ: gamescope converts it to light and back.
@@ -52,8 +52,7 @@ fn a_program_in_gamescope_is_shown_and_gets_keys_and_pointer() {
     });
     println!("gamescope: picture {} has {:.4} of the background", frame.serial, background(&frame.image, TOLERANCE));
     let file = bed.path("typed");
-    wait_for("the terminal's focus", || read(&file).starts_with("\x1b[I"));
-    let before = read(&file);
+    let before = takes_keys(&mut *input, &file);
     for (key, shift) in [(b'H', true), (b'E', false), (b'Y', false), (0x31, true), (0x0D, false)] {
         press(&mut *input, key, shift);
     }

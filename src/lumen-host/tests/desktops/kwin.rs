@@ -4,7 +4,9 @@ use lumen_core::gamestream::input::PressState;
 use lumen_host::display::kwin;
 use lumen_host::frame::Mode;
 
-use crate::bed::{Bed, POINTER_REPORTS, arrives, background, hold, next_where, pointer_arrives, press, read, write};
+use crate::bed::{
+    Bed, POINTER_REPORTS, arrives, background, hold, next_where, pointer_arrives, press, read, takes_keys, write,
+};
 use crate::painter::{ENOUGH, Painter, number_of, psnr};
 
 /// What the program drew, and what was captured of it, for several pictures in a row.
@@ -50,7 +52,7 @@ fn keys_text_and_pointer_arrive_in_a_terminal_on_kwin() {
     let mut bed = Bed::own(kwin::start, MODE);
     let mut input = bed.compositor.input().unwrap_or_else(|error| panic!("{error}"));
     let file = bed.terminal(POINTER_REPORTS);
-    let before = read(&file);
+    let before = takes_keys(&mut *input, &file);
     for (key, shift) in [(b'H', true), (b'E', false), (b'Y', false), (0x31, true), (0x0D, false)] {
         press(&mut *input, key, shift);
     }
