@@ -67,6 +67,9 @@ rustPlatform.buildRustPackage {
 
   postInstall = ''
     moveToOutput bin/lumen-client "$client"
+    # By it the KWin of a Plasma session knows the program.
+    install -Dm644 src/lumen-host/share/lumen.desktop -t "$out/share/applications"
+    substituteInPlace "$out/share/applications/lumen.desktop" --replace-fail /usr/bin/lumen "$out/bin/lumen"
   ''
   + lib.optionalString (stdenv.buildPlatform.canExecute stdenv.hostPlatform) ''
     for shell in bash fish zsh; do

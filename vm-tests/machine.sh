@@ -43,17 +43,27 @@ PY
 # start_machine JOB ROOT VMLINUZ MEMORY_MB LIMIT_S: runs JOB/share/command on the file system ROOT, which it sees read
 # only. The command's output is ours, and so is its exit status.
 start_machine() {
-  local job=$1 root=$2 vmlinuz=$3 memory=$4 limit=$5 status machine
+  local job=$1 root=$2 vmlinuz=$3 memory=$4 limit=$5 status machine try
   echo "$PWD" >"$job/share/checkout"
+  # An emulated kernel may fail while it patches its own code, before anything of ours runs: that is tried again.
+  for try in 1 2 3; do
+    run_machine "$job" "$root" "$vmlinuz" "$memory" "$limit" || machine=$?
+    [ ! -e "$job/share/begun" ] && [ "$try" -lt 3 ] || break
+    say "the machine did not come up; once more"
+  done
+  status=$(cat "$job/share/status" 2>/dev/null) ||
+    fail "the machine ended before its command did (status ${machine:-0}; 124 is the limit of $limit s)"
+  return "$status"
+}
+
+run_machine() {
+  local job=$1 root=$2 vmlinuz=$3 memory=$4 limit=$5
   timeout --foreground -k 5 "$limit" qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m "$memory" \
     -kernel "$vmlinuz" -initrd "$job/initrd" -append 'console=ttyS0 quiet panic=-1 mitigations=off' \
     -virtfs "local,path=$root,mount_tag=root,security_model=none,readonly=on,multidevs=remap" \
     -virtfs "local,path=$PWD,mount_tag=checkout,security_model=none,readonly=on,multidevs=remap" \
     -virtfs "local,path=$job/share,mount_tag=job,security_model=none" \
-    -nic none -display none -monitor none -serial stdio -no-reboot </dev/null || machine=$?
-  status=$(cat "$job/share/status" 2>/dev/null) ||
-    fail "the machine ended before its command did (status ${machine:-0}; 124 is the limit of $limit s)"
-  return "$status"
+    -nic none -display none -monitor none -serial stdio -no-reboot </dev/null
 }
 
 # command_line COMMAND...: as a shell reads it.
