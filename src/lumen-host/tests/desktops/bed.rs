@@ -204,18 +204,19 @@ pub fn takes_keys(input: &mut dyn InputSink, file: &PathBuf) -> String {
     read(file)
 }
 
-/// Takes pictures until one is as wanted, and counts them.
+/// Takes pictures until one is as wanted.
 pub fn next_where(capture: &mut dyn Capture, what: &str, wanted: impl Fn(&CpuImage) -> bool) -> Frame {
     let deadline = Instant::now() + PATIENCE;
     let mut seen = None;
     loop {
+        assert!(Instant::now() < deadline, "no picture showed {what}; the last (serial, width, middle) was {seen:?}");
         match capture.next(deadline) {
             Ok(Captured::Frame(frame)) if wanted(&frame.image) => return frame,
             Ok(Captured::Frame(frame)) => {
                 let middle = frame.image.data.len() / 2;
                 seen = Some((frame.serial, frame.image.width, frame.image.data[middle..middle + 4].to_vec()));
             }
-            Ok(Captured::Still) => panic!("no picture showed {what}; the last (serial, width, middle) was {seen:?}"),
+            Ok(Captured::Still) => {}
             Err(error) => panic!("{error}, before a picture showed {what}"),
         }
     }

@@ -7,7 +7,7 @@ use lumen_host::frame::Mode;
 use crate::bed::{
     Bed, POINTER_REPORTS, arrives, background, hold, next_where, pointer_arrives, press, read, takes_keys, write,
 };
-use crate::painter::{ENOUGH, Painter, number_of, psnr};
+use crate::painter::{Painter, is_drawn, number_of};
 
 /// What the program drew, and what was captured of it, for several pictures in a row.
 fn shows_what_a_program_draws(mode: Mode) {
@@ -16,12 +16,8 @@ fn shows_what_a_program_draws(mode: Mode) {
     let mut capture = bed.compositor.capture().expect("it is there");
     let mut last = 0;
     for _ in 0..5 {
-        let frame = next_where(&mut *capture, "a further picture of the program", |image| {
-            (image.width, image.height) == (mode.width, mode.height)
-                && number_of(image).is_some_and(|number| number > last && psnr(image, number) > ENOUGH)
-        });
+        let frame = next_where(&mut *capture, "a further picture of the program", |image| is_drawn(image, mode, last));
         last = number_of(&frame.image).expect("a number");
-        println!("{mode:?}: picture {last}, serial {}: {:.1} dB", frame.serial, psnr(&frame.image, last));
     }
     drop((painter, capture));
     bed.ends();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use lumen_host::frame::CpuImage;
+use lumen_host::frame::{CpuImage, Mode};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use wayland_client::protocol::{
     wl_buffer, wl_callback, wl_compositor, wl_output, wl_pointer, wl_registry, wl_seat, wl_shm, wl_shm_pool, wl_surface,
@@ -17,7 +17,7 @@ use wayland_client::{Connection, Dispatch, EventQueue, QueueHandle, delegate_noo
 use wayland_protocols::xdg::shell::client::{xdg_surface, xdg_toplevel, xdg_wm_base};
 
 /// Captured against drawn, in dB, over all pixels: they are to be the same but for rounding.
-pub const ENOUGH: f64 = 45.0;
+const ENOUGH: f64 = 45.0;
 
 /// Buffers in turn; compositors hold one or two.
 const BUFFERS: usize = 4;
@@ -29,27 +29,33 @@ const BITS: usize = 16;
 /// Width of the bar, and how far it moves from picture to picture.
 const BAR: usize = 48;
 
-/// The picture `number` of a program of this size: blue, green, red, nothing.
+/// The picture `number` of a program of this size: blue, green, red, and all bits set. KWin 6.7 shows pixels whose fourth
+/// byte is 0 as black, also where the format says that it means nothing.
 pub fn drawn(width: usize, height: usize, number: u32) -> Vec<u8> {
     let mut pixels = Vec::with_capacity(width * height * 4);
     for y in 0..height {
         let green = (y * 255 / height) as u8;
         for x in 0..width {
             let square = if (x / 64 + y / 64) % 2 == 0 { 0x30 } else { 0xC0 };
-            pixels.extend_from_slice(&[square, green, (x * 255 / width) as u8, 0]);
+            pixels.extend_from_slice(&[square, green, (x * 255 / width) as u8, 0xFF]);
         }
     }
     let bar = number as usize * BAR % (width - BAR);
     for line in pixels.chunks_mut(width * 4).skip(height / 2) {
-        line[bar * 4..(bar + BAR) * 4].fill(0xE0);
+        fill(&mut line[bar * 4..(bar + BAR) * 4], 0xE0);
     }
     for line in pixels.chunks_mut(width * 4).take(SQUARE) {
         for bit in 0..BITS {
             let value = if number >> bit & 1 == 1 { 0xFF } else { 0 };
-            line[bit * SQUARE * 4..(bit + 1) * SQUARE * 4].fill(value);
+            fill(&mut line[bit * SQUARE * 4..(bit + 1) * SQUARE * 4], value);
         }
     }
     pixels
+}
+
+/// Makes pixels grey.
+fn fill(pixels: &mut [u8], value: u8) {
+    pixels.chunks_mut(4).for_each(|pixel| pixel[..3].fill(value));
 }
 
 /// The number in a picture whose pixels are found by `brightness`.
@@ -71,7 +77,7 @@ pub fn number_of(image: &CpuImage) -> Option<u32> {
 }
 
 /// Peak signal to noise ratio of a picture against what was drawn, in dB.
-pub fn psnr(image: &CpuImage, number: u32) -> f64 {
+fn psnr(image: &CpuImage, number: u32) -> f64 {
     let (width, height) = (image.width as usize, image.height as usize);
     let mut error = 0u64;
     for (line, drawn) in image.data.chunks(image.stride).zip(drawn(width, height, number).chunks(width * 4)) {
@@ -81,6 +87,17 @@ pub fn psnr(image: &CpuImage, number: u32) -> f64 {
     }
     let mean = error as f64 / (width * height * 3) as f64;
     if mean == 0.0 { f64::INFINITY } else { 10.0 * (255.0 * 255.0 / mean).log10() }
+}
+
+/// Whether an image is a picture of the program as it was drawn for `mode`, and a later one than `last`.
+pub fn is_drawn(image: &CpuImage, mode: Mode, last: u32) -> bool {
+    if (image.width, image.height) != (mode.width, mode.height) {
+        return false;
+    }
+    let Some(number) = number_of(image).filter(|number| *number > last) else { return false };
+    let found = psnr(image, number);
+    println!("picture {number} at {}x{}: {found:.1} dB", mode.width, mode.height);
+    found > ENOUGH
 }
 
 /// An output of a compositor.
