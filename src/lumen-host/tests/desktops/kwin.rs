@@ -7,7 +7,7 @@ use lumen_host::frame::Mode;
 use crate::bed::{
     Bed, POINTER_REPORTS, arrives, background, hold, next_where, pointer_arrives, press, read, takes_keys, write,
 };
-use crate::painter::{Painter, is_drawn, number_of};
+use crate::painter::{Painter, number_of, shows};
 
 /// What the program drew, and what was captured of it, for several pictures in a row.
 fn shows_what_a_program_draws(mode: Mode) {
@@ -16,7 +16,7 @@ fn shows_what_a_program_draws(mode: Mode) {
     let mut capture = bed.compositor.capture().expect("it is there");
     let mut last = 0;
     for _ in 0..5 {
-        let frame = next_where(&mut *capture, "a further picture of the program", |image| is_drawn(image, mode, last));
+        let frame = next_where(&mut *capture, "a further picture of the program", |image| shows(image, mode, last));
         last = number_of(&frame.image).expect("a number");
     }
     drop((painter, capture));

@@ -12,7 +12,7 @@ use lumen_host::frame::Mode;
 use lumen_host::mediaserver::MediaServer;
 
 use crate::bed::{Bed, next_where, wait_for};
-use crate::painter::{Painter, is_drawn, outputs};
+use crate::painter::{Painter, outputs, shows};
 
 #[test]
 #[ignore = "needs KWin 6.7: run by vm-tests/desktops"]
@@ -31,7 +31,7 @@ fn two_outputs_of_one_kwin_have_their_own_modes_and_pictures_and_go_with_their_s
     for (compositor, name, mode) in &mut further {
         let mut capture = compositor.capture().expect("it is there");
         println!("{name}");
-        next_where(&mut *capture, "the program of this output", |image| is_drawn(image, *mode, 0));
+        next_where(&mut *capture, "the program of this output", |image| shows(image, *mode, 0));
     }
     drop(painters);
     for (left, (compositor, name, _)) in further.into_iter().enumerate() {

@@ -4,9 +4,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::process::{Child, Command, Stdio};
 
 use lumen_host::frame::{CpuImage, Mode};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
@@ -29,8 +27,7 @@ const BITS: usize = 16;
 /// Width of the bar, and how far it moves from picture to picture.
 const BAR: usize = 48;
 
-/// The picture `number` of a program of this size: blue, green, red, and all bits set. KWin 6.7 shows pixels whose fourth
-/// byte is 0 as black, also where the format says that it means nothing.
+/// The picture `number` of a program of this size: blue, green, red, and nothing.
 pub fn drawn(width: usize, height: usize, number: u32) -> Vec<u8> {
     let mut pixels = Vec::with_capacity(width * height * 4);
     for y in 0..height {
@@ -90,7 +87,7 @@ fn psnr(image: &CpuImage, number: u32) -> f64 {
 }
 
 /// Whether an image is a picture of the program as it was drawn for `mode`, and a later one than `last`.
-pub fn is_drawn(image: &CpuImage, mode: Mode, last: u32) -> bool {
+pub fn shows(image: &CpuImage, mode: Mode, last: u32) -> bool {
     if (image.width, image.height) != (mode.width, mode.height) {
         return false;
     }
@@ -114,45 +111,53 @@ pub fn outputs(socket: &Path) -> Vec<Output> {
     program.outputs.into_iter().map(|(_, output)| output).collect()
 }
 
-/// The program, in a thread. Dropping it ends it.
+/// Variables that say where the program appears.
+const SOCKET: &str = "LUMEN_TEST_PAINTER_SOCKET";
+const OUTPUT: &str = "LUMEN_TEST_PAINTER_OUTPUT";
+
+/// The program. It is a process of its own: KWin leaves the windows of a process out of the pictures that it gives to
+/// that process. Dropping it ends it.
 pub struct Painter {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    child: Child,
 }
 
 impl Painter {
     /// Starts it on the compositor behind `socket`, over the output of this name or the one that the compositor chooses.
     pub fn start(socket: &Path, output: Option<&str>) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (mut program, mut queue, _connection) = Program::connect(socket);
-        let handle = queue.handle();
-        let output = output.map(|name| {
-            let named = program.outputs.iter().find(|(_, output)| output.name == name);
-            named.unwrap_or_else(|| panic!("no output {name}")).0.clone()
-        });
-        let surface = program.compositor.as_ref().expect("a compositor").create_surface(&handle, ());
-        let window = program.shell.as_ref().expect("a shell").get_xdg_surface(&surface, &handle, ());
-        let toplevel = window.get_toplevel(&handle, ());
-        toplevel.set_title("painter".to_owned());
-        toplevel.set_fullscreen(output.as_ref());
-        surface.commit();
-        program.surface = Some(surface);
-        let thread = std::thread::spawn({
-            let stop = Arc::clone(&stop);
-            // Frame callbacks come as long as it is shown, so this returns often enough to look at `stop`.
-            move || while !stop.load(Ordering::Relaxed) && queue.blocking_dispatch(&mut program).is_ok() {}
-        });
-        Self { stop, thread: Some(thread) }
+        let mut command = Command::new(std::env::current_exe().expect("a program"));
+        command.args(["--ignored", "--exact", "painter::program"]).env(SOCKET, socket).stdout(Stdio::null());
+        if let Some(output) = output {
+            command.env(OUTPUT, output);
+        }
+        Self { child: command.spawn().expect("it starts") }
     }
 }
 
 impl Drop for Painter {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
+}
+
+#[test]
+#[ignore = "the program of other tests"]
+fn program() {
+    // Among the tests there is nobody to show anything to.
+    let Some(socket) = std::env::var_os(SOCKET) else { return };
+    let (mut program, mut queue, _connection) = Program::connect(Path::new(&socket));
+    let handle = queue.handle();
+    let output = std::env::var(OUTPUT).ok().map(|name| {
+        let named = program.outputs.iter().find(|(_, output)| output.name == name);
+        named.unwrap_or_else(|| panic!("no output {name}")).0.clone()
+    });
+    let surface = program.compositor.as_ref().expect("a compositor").create_surface(&handle, ());
+    let window = program.shell.as_ref().expect("a shell").get_xdg_surface(&surface, &handle, ());
+    let toplevel = window.get_toplevel(&handle, ());
+    toplevel.set_fullscreen(output.as_ref());
+    surface.commit();
+    program.surface = Some(surface);
+    while queue.blocking_dispatch(&mut program).is_ok() {}
 }
 
 #[derive(Default)]
