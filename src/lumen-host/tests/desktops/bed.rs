@@ -128,7 +128,7 @@ impl Bed {
     }
 
     /// Kills the compositor, and sees that this is noticed, has its reason, and leaves nothing.
-    pub fn is_killed(mut self, name: &str, reason: &str) {
+    pub fn ends_when_killed(mut self, name: &str, reason: &str) {
         let mut capture = self.compositor.capture().expect("it is there");
         let mut input = self.compositor.input().unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(self.compositor.gone(), None);

@@ -77,5 +77,5 @@ fn a_program_in_gamescope_is_shown_and_gets_keys_and_pointer() {
 #[ignore = "needs gamescope 3.16 and a GPU: run by vm-tests/desktops"]
 fn a_gamescope_that_is_killed_is_noticed_and_leaves_nothing() {
     let bed = with_terminal(Mode::new(1280, 720, 60));
-    bed.is_killed("gamescope-wl", "gamescope ended: signal: 9");
+    bed.ends_when_killed("gamescope-wl", "gamescope ended: signal: 9");
 }

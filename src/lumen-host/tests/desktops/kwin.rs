@@ -73,5 +73,5 @@ fn keys_text_and_pointer_arrive_in_a_terminal_on_kwin() {
 #[ignore = "needs KWin 6.7: run by vm-tests/desktops"]
 fn a_kwin_that_is_killed_is_noticed_and_leaves_nothing() {
     let bed = Bed::own(kwin::start, Mode::new(1280, 720, 60));
-    bed.is_killed("kwin_wayland", "kwin ended: signal: 9");
+    bed.ends_when_killed("kwin_wayland", "kwin ended: signal: 9");
 }
