@@ -231,7 +231,12 @@ impl Compositor for Kwin {
     fn gone(&mut self) -> Option<String> {
         let ended = self.process.as_mut().and_then(Process::poll).map(|status| format!("kwin ended: {status}"));
         let lost = |screen: &mut Screen| screen.cast.ended().or_else(|| screen.node.ended());
-        let reason = ended.or_else(|| self.screen.as_mut().and_then(lost))?;
+        let mut reason = ended.or_else(|| self.screen.as_mut().and_then(lost))?;
+        // A killed KWin closes its socket a moment before its status is there, which says more.
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        if let Some(status) = self.process.as_mut().and_then(Process::poll) {
+            reason = format!("kwin ended: {status}");
+        }
         self.mailbox.end(reason.clone());
         Some(reason)
     }
