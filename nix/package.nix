@@ -76,10 +76,13 @@ rustPlatform.buildRustPackage {
     export LUMEN_FFMPEG_DIR=${lib.getLib ffmpeg-headless}/lib
   '';
 
-  # The rule is for services.udev.packages: gamepads of a session reach that session only.
+  # The rule is for services.udev.packages: gamepads of a session reach that session only. By the desktop file the KWin
+  # of a Plasma session knows the program.
   postInstall = ''
     moveToOutput bin/lumen-client "$client"
     install -Dm444 -t "$out/lib/udev/rules.d" src/lumen-host/share/60-lumen.rules
+    install -Dm644 src/lumen-host/share/lumen.desktop -t "$out/share/applications"
+    substituteInPlace "$out/share/applications/lumen.desktop" --replace-fail /usr/bin/lumen "$out/bin/lumen"
   ''
   + lib.optionalString (stdenv.buildPlatform.canExecute stdenv.hostPlatform) ''
     for shell in bash fish zsh; do

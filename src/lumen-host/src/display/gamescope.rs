@@ -30,8 +30,8 @@ const OLDEST: (u32, u32) = (3, 16);
 const WAYLAND_SOCKET: &str = "gamescope-0";
 const EI_SOCKET: &str = "gamescope-0-ei";
 
-/// How long it may take to come up: it compiles its shaders the first time.
-const START_PATIENCE: Duration = Duration::from_secs(60);
+/// How long it may take to come up: it compiles its shaders the first time. One that ends is noticed at once.
+const START_PATIENCE: Duration = Duration::from_secs(120);
 
 /// What it runs when there is no application: something that waits.
 const NOTHING: [&str; 2] = ["sleep", "infinity"];
@@ -112,10 +112,11 @@ pub fn start(spec: &CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError>
 
 /// See the module.
 struct Gamescope {
-    // Dropped first: there is nothing to take pictures from afterwards.
+    // Dropped first: gamescope 3.16 fails an assertion when whoever takes its pictures leaves before it has ended, and
+    // the game would not end in order.
+    process: Process,
     node: Option<NodeStream>,
     mailbox: Arc<Mailbox>,
-    process: Process,
     directory: PathBuf,
     mode: Mode,
 }

@@ -4,6 +4,7 @@
 //! KWin grants these protocols by looking at the calling program: one that has a file capability looks like nobody to
 //! it. So this process never has any; what needs one lives elsewhere. A KWin of our own is told not to ask.
 
+mod permission;
 mod screencast;
 
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use crate::mediaserver::Remote;
 use super::DisplayError;
 use super::compositor::{Compositor, CompositorSpec, PATIENCE, has_render_node};
 use super::process::{Process, find_program};
+pub use permission::permission;
 use screencast::{Screencast, Source};
 
 const NAME: &str = "kwin";
@@ -33,8 +35,8 @@ const OLDEST: (u32, u32) = (6, 7);
 /// Name of the Wayland socket in the session's directory.
 const SOCKET: &str = "wayland-lumen";
 
-/// How long KWin may take to come up.
-const START_PATIENCE: Duration = Duration::from_secs(30);
+/// How long KWin may take to come up and answer: it listens long before it does. One that ends is noticed at once.
+const START_PATIENCE: Duration = Duration::from_secs(120);
 
 /// Name and version of the KWin that is installed.
 ///
@@ -79,22 +81,23 @@ fn version(text: &str) -> Option<(u32, u32)> {
 pub fn start(spec: &CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError> {
     let remote = Remote::of_environment(&spec.environment)
         .ok_or_else(|| failed("there is no PipeWire to take its pictures from".to_owned()))?;
-    let (process, socket, name) = match spec.instance {
+    let (process, socket, name, deadline) = match spec.instance {
         Instance::Own => {
+            let deadline = Instant::now() + START_PATIENCE;
             let version = find().map_err(|reason| DisplayError::Unavailable { backend: NAME, reason })?;
             tracing::info!(session = spec.session, version, "starts a compositor");
             let mut process = spawn(spec)?;
             let socket = spec.directory.join(SOCKET);
             process.wait_for_file(&socket, START_PATIENCE).map_err(failed)?;
-            (Some(process), socket, SOCKET.to_owned())
+            (Some(process), socket, SOCKET.to_owned(), deadline)
         }
         Instance::Running => {
-            let socket = running_socket().ok_or_else(|| DisplayError::Unavailable {
+            let socket = running_socket(&spec.environment).ok_or_else(|| DisplayError::Unavailable {
                 backend: NAME,
                 reason: "no Plasma session runs for this user: log in, or let the session have its own".to_owned(),
             })?;
             let name = socket.display().to_string();
-            (None, socket, name)
+            (None, socket, name, Instant::now() + PATIENCE)
         }
     };
     let mut kwin = Kwin {
@@ -108,7 +111,7 @@ pub fn start(spec: &CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError>
         identity: spec.identity.clone(),
         mode: spec.mode,
     };
-    kwin.screen = Some(kwin.open_screen(spec.mode)?);
+    kwin.screen = Some(kwin.open_screen(spec.mode, deadline)?);
     Ok(Box::new(kwin))
 }
 
@@ -127,10 +130,12 @@ fn spawn(spec: &CompositorSpec) -> Result<Process, DisplayError> {
     Process::spawn(command, &spec.session).map_err(|error| failed(format!("it cannot be started: {error}")))
 }
 
-/// The socket of the desktop that this process runs on.
-fn running_socket() -> Option<PathBuf> {
+/// The socket of the desktop that these variables name, or the one that this process runs on.
+fn running_socket(environment: &[(String, String)]) -> Option<PathBuf> {
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from)?;
-    let name = std::env::var_os("WAYLAND_DISPLAY").unwrap_or_else(|| "wayland-0".into());
+    // The session's own runtime directory is not the desktop's.
+    let given = environment.iter().rev().find(|(name, _)| name == "WAYLAND_DISPLAY").map(|(_, value)| value.into());
+    let name = given.or_else(|| std::env::var_os("WAYLAND_DISPLAY")).unwrap_or_else(|| "wayland-0".into());
     Some(runtime.join(name)).filter(|socket| socket.exists())
 }
 
@@ -154,14 +159,13 @@ struct Screen {
 }
 
 impl Kwin {
-    fn open_screen(&self, mode: Mode) -> Result<Screen, DisplayError> {
+    fn open_screen(&self, mode: Mode, deadline: Instant) -> Result<Screen, DisplayError> {
         let source = match self.instance {
             Instance::Own => Source::Only,
             Instance::Running => {
                 Source::Virtual { name: self.identity.clone(), width: mode.width, height: mode.height }
             }
         };
-        let deadline = Instant::now() + PATIENCE;
         let cast = Screencast::start(&self.socket, &source, deadline).map_err(|error| failed(error.to_string()))?;
         let node =
             NodeStream::start(self.remote.clone(), cast.node(), Wanted::Anything(mode), Arc::clone(&self.mailbox))
@@ -197,7 +201,7 @@ impl Compositor for Kwin {
         }
         // The new output comes before the old one goes, so that its windows have somewhere to move to.
         let old = self.screen.take();
-        match self.open_screen(mode) {
+        match self.open_screen(mode, Instant::now() + PATIENCE) {
             Ok(screen) => {
                 // It may still be giving pictures of the old size.
                 drop(old);
@@ -227,7 +231,12 @@ impl Compositor for Kwin {
     fn gone(&mut self) -> Option<String> {
         let ended = self.process.as_mut().and_then(Process::poll).map(|status| format!("kwin ended: {status}"));
         let lost = |screen: &mut Screen| screen.cast.ended().or_else(|| screen.node.ended());
-        let reason = ended.or_else(|| self.screen.as_mut().and_then(lost))?;
+        let mut reason = ended.or_else(|| self.screen.as_mut().and_then(lost))?;
+        // A killed KWin closes its socket a moment before its status is there, which says more.
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        if let Some(status) = self.process.as_mut().and_then(Process::poll) {
+            reason = format!("kwin ended: {status}");
+        }
         self.mailbox.end(reason.clone());
         Some(reason)
     }

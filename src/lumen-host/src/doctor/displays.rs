@@ -2,6 +2,8 @@
 
 use super::Finding;
 use crate::display::{Selection, candidates};
+#[cfg(feature = "pipewire")]
+use crate::display::{kwin, process::find_program};
 
 /// One finding for each backend, and one for the choice.
 pub(super) fn findings() -> Vec<Finding> {
@@ -33,5 +35,19 @@ pub(super) fn findings() -> Vec<Finding> {
             "install one: sway asks least of a machine, gamescope is made for games",
         ),
     });
+    findings.extend(plasma());
     findings
+}
+
+/// Whether sessions may have outputs of a Plasma desktop that runs, where there can be one.
+fn plasma() -> Option<Finding> {
+    const CHECK: &str = "plasma";
+    #[cfg(feature = "pipewire")]
+    if find_program("kwin_wayland").is_some() {
+        return Some(match kwin::permission() {
+            Ok(file) => Finding::ok(CHECK, format!("KWin knows this program by {}", file.display())),
+            Err(reason) => Finding::ok(CHECK, format!("no outputs of a running desktop: {reason}")),
+        });
+    }
+    None
 }

@@ -1,0 +1,81 @@
+//! A gamescope with an X program in it.
+
+use lumen_core::gamestream::input::PressState;
+use lumen_host::display::gamescope;
+use lumen_host::frame::Mode;
+
+use crate::bed::{
+    BACKGROUND, Bed, POINTER_REPORTS, arrives, background, hold, next_where, pointer_arrives, press, read, recorder,
+    takes_keys, write,
+};
+
+/// By how much a colour may differ: gamescope converts it to light and back.
+const TOLERANCE: u8 = 2;
+
+/// A terminal of X11 over the whole picture in the background's colour.
+fn with_terminal(mode: Mode) -> Bed {
+    let [blue, green, red] = BACKGROUND;
+    Bed::with_command(gamescope::start, mode, |directory| {
+        let (script, _) = recorder(directory, POINTER_REPORTS);
+        let colour = format!("#{red:02x}{green:02x}{blue:02x}");
+        [
+            "xterm",
+            "-fa",
+            "DejaVu Sans Mono",
+            "-bg",
+            &colour,
+            "-bd",
+            &colour,
+            "-b",
+            "0",
+            "-bw",
+            "0",
+            "+sb",
+            "-fullscreen",
+            "-e",
+            &script,
+        ]
+        .map(str::to_owned)
+        .to_vec()
+    })
+}
+
+#[test]
+#[ignore = "needs gamescope 3.16 and a GPU: run by vm-tests/desktops"]
+fn a_program_in_gamescope_is_shown_and_gets_keys_and_pointer() {
+    const MODE: Mode = Mode::new(1280, 720, 60);
+    let mut bed = with_terminal(MODE);
+    let mut input = bed.compositor.input().unwrap_or_else(|error| panic!("{error}"));
+    let mut capture = bed.compositor.capture().expect("it is there");
+    let frame = next_where(&mut *capture, "the terminal over the whole picture", |image| {
+        (image.width, image.height) == (MODE.width, MODE.height) && background(image, TOLERANCE) > 0.95
+    });
+    println!("gamescope: picture {} has {:.4} of the background", frame.serial, background(&frame.image, TOLERANCE));
+    let file = bed.path("typed");
+    let before = takes_keys(&mut *input, &file);
+    for (key, shift) in [(b'H', true), (b'E', false), (b'Y', false), (0x31, true), (0x0D, false)] {
+        press(&mut *input, key, shift);
+    }
+    write(&mut *input, "Fox & {Dog} ~ 99%\n");
+    arrives(&file, &before, "Hey!\rFox & {Dog} ~ 99%\r");
+
+    // What a client held when it went does not change what the next one types.
+    let before = read(&file);
+    hold(&mut *input, PressState::Down, 0xA0);
+    hold(&mut *input, PressState::Down, 0xA2);
+    drop(input);
+    let mut input = bed.compositor.input().unwrap_or_else(|error| panic!("{error}"));
+    press(&mut *input, b'C', false);
+    arrives(&file, &before, "c");
+
+    pointer_arrives(&mut *input, MODE, &file);
+    drop((capture, input));
+    bed.ends();
+}
+
+#[test]
+#[ignore = "needs gamescope 3.16 and a GPU: run by vm-tests/desktops"]
+fn a_gamescope_that_is_killed_is_noticed_and_leaves_nothing() {
+    let bed = with_terminal(Mode::new(1280, 720, 60));
+    bed.ends_when_killed("gamescope-wl", "gamescope ended: signal: 9");
+}
