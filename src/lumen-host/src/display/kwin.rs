@@ -38,6 +38,9 @@ const SOCKET: &str = "wayland-lumen";
 /// How long KWin may take to come up and answer: it listens long before it does. One that ends is noticed at once.
 const START_PATIENCE: Duration = Duration::from_secs(120);
 
+/// How long the status of a KWin that closed its socket is waited for.
+const STATUS_TIME: Duration = Duration::from_secs(1);
+
 /// Name and version of the KWin that is installed.
 ///
 /// # Errors
@@ -110,6 +113,7 @@ pub fn start(spec: &CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError>
         instance: spec.instance,
         identity: spec.identity.clone(),
         mode: spec.mode,
+        lost_since: None,
     };
     kwin.screen = Some(kwin.open_screen(spec.mode, deadline)?);
     Ok(Box::new(kwin))
@@ -151,6 +155,8 @@ struct Kwin {
     instance: Instance,
     identity: String,
     mode: Mode,
+    /// When it was noticed that the screen is gone.
+    lost_since: Option<Instant>,
 }
 
 struct Screen {
@@ -230,15 +236,23 @@ impl Compositor for Kwin {
 
     fn gone(&mut self) -> Option<String> {
         let ended = self.process.as_mut().and_then(Process::poll).map(|status| format!("kwin ended: {status}"));
-        let lost = |screen: &mut Screen| screen.cast.ended().or_else(|| screen.node.ended());
-        let mut reason = ended.or_else(|| self.screen.as_mut().and_then(lost))?;
-        // A killed KWin closes its socket a moment before its status is there, which says more.
-        std::thread::sleep(std::time::Duration::from_millis(50));
-        if let Some(status) = self.process.as_mut().and_then(Process::poll) {
-            reason = format!("kwin ended: {status}");
-        }
+        let reason = ended.or_else(|| self.lost())?;
         self.mailbox.end(reason.clone());
         Some(reason)
+    }
+}
+
+impl Kwin {
+    /// Why its screen is gone. A killed KWin closes its socket a moment before its status is there, which says more and
+    /// is therefore waited for.
+    fn lost(&mut self) -> Option<String> {
+        let screen = self.screen.as_mut()?;
+        let Some(reason) = screen.cast.ended().or_else(|| screen.node.ended()) else {
+            self.lost_since = None;
+            return None;
+        };
+        let since = *self.lost_since.get_or_insert_with(Instant::now);
+        (self.process.is_none() || since.elapsed() >= STATUS_TIME).then_some(reason)
     }
 }
 
