@@ -89,11 +89,13 @@ fn each_session_hears_its_own_programs_only() {
     });
     let players = [0, 1].map(|at| play(&server, &sounds[at], [&first, &second][at], &files[at], None));
     for (source, (own, other)) in sources.iter_mut().zip([(440.0, 660.0), (660.0, 440.0)]) {
-        listen_until(&mut **source, "its own tone", |heard| loudness(heard, 2, 0, own) > 0.2);
-        let heard = listen(&mut **source);
+        // A busy machine leaves gaps: what counts is a stretch without.
+        let heard = listen_until(&mut **source, "its own tone", |heard| {
+            (0..2).all(|channel| loudness(heard, 2, channel, own) > 0.2)
+        });
         let (own, other) = (loudness(&heard, 2, 1, own), loudness(&heard, 2, 1, other));
-        // A gap on a busy machine spreads a tone a little; a session that heard the other's would hear it as loud as its own.
-        assert!(own > 0.1 && other < own / 10.0, "own tone {own}, the other session's {other}");
+        // A session that heard the other's would hear it as loud as its own.
+        assert!(other < own / 10.0, "own tone {own}, the other session's {other}");
     }
     drop(players);
     drop(sources);
@@ -114,8 +116,9 @@ fn surround_sound_keeps_its_channels() {
     let mut source = sound.source(6).unwrap();
     assert_eq!(source.channels(), 6);
     let _player = play(&server, &sound, &session, &file, Some("FL,FR,FC,LFE,RL,RR"));
-    listen_until(&mut *source, "the first channel", |heard| loudness(heard, 6, 0, tones[0]) > 0.2);
-    let heard = listen(&mut *source);
+    let heard = listen_until(&mut *source, "all channels", |heard| {
+        tones.into_iter().enumerate().all(|(channel, tone)| loudness(heard, 6, channel, tone) > 0.15)
+    });
     for channel in 0..6 {
         for (at, tone) in tones.into_iter().enumerate() {
             let found = loudness(&heard, 6, channel, tone);
