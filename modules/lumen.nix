@@ -97,7 +97,7 @@ in
 
     uid = mkOption {
       type = types.ints.between 1 65533;
-      default = 964;
+      default = 1964;
       example = 1000;
       description = ''
         Number of that user: its PipeWire and its session bus are found by it. For an existing user, the one that it has.
@@ -353,7 +353,6 @@ in
           UMask = "0077";
           # Games below this unit may need anything that the user may do; what no program of a user needs is closed.
           ProtectClock = true;
-          ProtectControlGroups = "no";
           ProtectHostname = true;
           ProtectKernelLogs = true;
           ProtectKernelModules = true;
