@@ -343,8 +343,9 @@ in
           RuntimeDirectory = "lumen";
           RuntimeDirectoryMode = "0700";
           RuntimeDirectoryPreserve = "restart";
-          # Sessions outlive the daemon, and the next one takes them back.
+          # Sessions outlive a restart of the daemon, and the next one takes them back; stopping it ends them.
           KillMode = "process";
+          RestartKillSignal = "SIGUSR2";
           Restart = "always";
           RestartSec = 1;
           WatchdogSec = 30;
