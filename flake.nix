@@ -47,6 +47,17 @@
         lumen-host = final.callPackage ./nix/package.nix { };
       };
 
+      nixosModules = {
+        default = self.nixosModules.lumen;
+        lumen =
+          { lib, pkgs, ... }:
+          {
+            imports = [ ./modules/lumen.nix ];
+            # No overlay is needed for this flake's own package.
+            services.lumen.package = lib.mkDefault self.packages.${pkgs.stdenv.hostPlatform.system}.lumen;
+          };
+      };
+
       checks = forAllSystems (
         pkgs: own: {
           inherit (own) lumen;

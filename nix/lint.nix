@@ -14,6 +14,7 @@ runCommand "lumen-nix-lint"
       fileset = lib.fileset.unions [
         ../flake.nix
         ../statix.toml
+        (lib.fileset.fileFilter (file: file.hasExt "nix") ../modules)
         (lib.fileset.fileFilter (file: file.hasExt "nix") ../nix)
       ];
     };

@@ -1,0 +1,422 @@
+# services.lumen: the host, and everything of NixOS that it needs, as one switch.
+{
+  config,
+  lib,
+  pkgs,
+  utils,
+  ...
+}:
+
+let
+  inherit (lib)
+    mkDefault
+    mkEnableOption
+    mkIf
+    mkMerge
+    mkOption
+    mkPackageOption
+    types
+    ;
+
+  cfg = config.services.lumen;
+  format = pkgs.formats.toml { };
+
+  # Unset options have no place in the file: the host has its own defaults.
+  written = lib.filterAttrsRecursive (_: value: value != null) (
+    cfg.settings // lib.optionalAttrs (cfg.pairedClients != { }) { clients = clientList; }
+  );
+  clientList = lib.mapAttrsToList (
+    name: client:
+    { inherit name; } // lib.filterAttrs (_: value: value != null) client
+  ) cfg.pairedClients;
+  file = format.generate "lumen.toml" written;
+
+  # Distances from the base port, as the protocol has them.
+  base = cfg.settings.port;
+  tcpPorts = map (distance: base + distance) [
+    (-5)
+    0
+    21
+  ];
+  udpPorts = map (distance: base + distance) [
+    9
+    10
+    11
+  ];
+  discovery = lib.optional cfg.settings.mdns 5353;
+
+  compositors = {
+    gamescope = [ pkgs.gamescope ];
+    kwin = [ pkgs.kdePackages.kwin ];
+    mutter = [
+      pkgs.dbus
+      pkgs.mutter
+    ];
+    sway = [
+      pkgs.foot
+      pkgs.sway
+    ];
+  };
+  # What lumen.toml calls them.
+  displays = {
+    sway = "wlroots";
+  };
+  displayOf = session: displays.${session} or session;
+  missing = lib.unique (
+    lib.filter (display: display != null) (
+      map (
+        app:
+        let
+          display = app.display or "auto";
+        in
+        if lib.elem display (map displayOf (lib.attrNames compositors)) && !lib.elem display (map displayOf cfg.sessions) then
+          display
+        else
+          null
+      ) (cfg.settings.apps or [ ])
+    )
+  );
+
+  runtimeDir = "/run/user/${toString cfg.uid}";
+in
+{
+  options.services.lumen = {
+    enable = mkEnableOption "lumen, which streams desktops and games to Moonlight clients";
+
+    package = mkPackageOption pkgs "lumen-host" { };
+
+    user = mkOption {
+      type = types.strMatching "[a-z_][a-z0-9_-]*";
+      default = "lumen";
+      example = "ada";
+      description = ''
+        User that the host, its desktops and games run as. `lumen` is made; any other must be there.
+        It must not be `root`.
+      '';
+    };
+
+    uid = mkOption {
+      type = types.ints.between 1 65533;
+      default = 1964;
+      example = 1000;
+      description = ''
+        Number of that user: its PipeWire and its session bus are found by it. For an existing user, the one that it has.
+      '';
+    };
+
+    openFirewall = mkOption {
+      type = types.bool;
+      default = false;
+      example = true;
+      description = ''
+        Whether clients may connect over every interface: TCP `port` -5, 0 and +21, UDP `port` +9 to +11, and UDP 5353 for discovery.
+      '';
+    };
+
+    firewallInterfaces = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      example = [ "enp3s0" ];
+      description = "Interfaces over which clients may connect, where not all shall do.";
+    };
+
+    settings = mkOption {
+      type = types.submodule {
+        freeformType = format.type;
+        options = {
+          port = mkOption {
+            type = types.ints.between 1029 65514;
+            default = 47989;
+            example = 48989;
+            description = "Base port; all others lie at fixed distances from it.";
+          };
+          mdns = mkOption {
+            type = types.bool;
+            default = true;
+            example = false;
+            description = "Whether to announce this host by mDNS.";
+          };
+        };
+      };
+      default = { };
+      example = lib.literalExpression ''
+        {
+          name = "living room";
+          stream.max_sessions = 4;
+          apps = [
+            {
+              name = "Steam";
+              display = "gamescope";
+              command = [ "steam" "-gamepadui" ];
+            }
+          ];
+        }
+      '';
+      description = ''
+        What goes into `lumen.toml`; all keys are in the reference of the configuration. It is checked with `lumen config check`
+        when the system is built.
+      '';
+    };
+
+    sessions = mkOption {
+      type = types.listOf (types.enum (lib.attrNames compositors));
+      default = [ "sway" ];
+      example = [
+        "gamescope"
+        "kwin"
+      ];
+      description = "Compositors that are installed for sessions of their own.";
+    };
+
+    path = mkOption {
+      type = types.listOf types.package;
+      default = [ ];
+      example = lib.literalExpression "[ pkgs.firefox ]";
+      description = "Packages whose programs applications may name, beside those of the system.";
+    };
+
+    audio = mkOption {
+      type = types.bool;
+      default = true;
+      example = false;
+      description = "Whether PipeWire and WirePlumber are set up, which every session's sound needs.";
+    };
+
+    gpu = mkOption {
+      type = types.enum [
+        "nvidia"
+        "amd"
+        "intel"
+        "none"
+      ];
+      default = "none";
+      example = "nvidia";
+      description = ''
+        Whose graphics processor sessions draw and encode with: its driver and permissions are set up. `none` draws and encodes on
+        the CPU.
+      '';
+    };
+
+    pairedClients = mkOption {
+      type = types.attrsOf (
+        types.submodule {
+          options = {
+            certificate = mkOption {
+              type = types.nullOr (types.either types.path types.str);
+              default = null;
+              example = lib.literalExpression "./clients/tv.pem";
+              description = "Its certificate: a PEM file, or its text. It is public; the private key stays with the client.";
+            };
+            fingerprint = mkOption {
+              type = types.nullOr (types.strMatching "([0-9a-fA-F]{2}:?){32}");
+              default = null;
+              example = "7c2f0d9a1b3e4f5a6b7c8d9e0f1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c";
+              description = "SHA-256 of its certificate in DER form.";
+            };
+          };
+        }
+      );
+      default = { };
+      example = lib.literalExpression "{ tv.certificate = ./clients/tv.pem; }";
+      description = "Clients that stream without a PIN, by the name to show for them.";
+    };
+
+    appliance.enable = mkEnableOption ''
+      a machine that does nothing else: streams from boot on before anybody logs in, without a display manager, never sleeps, and
+      wakes by the network
+    '';
+  };
+
+  config = mkIf cfg.enable (mkMerge [
+    {
+      assertions = [
+        {
+          assertion = cfg.user != "root";
+          message = "services.lumen.user must not be root: compositors refuse to run as root. Remove the line, or name an ordinary user.";
+        }
+        {
+          assertion = lib.hasAttr cfg.user config.users.users;
+          message = "services.lumen.user names '${cfg.user}', which users.users does not have: add the user, or remove the line.";
+        }
+        {
+          assertion =
+            let
+              uid = config.users.users.${cfg.user}.uid or null;
+            in
+            uid == null || uid == cfg.uid;
+          message = "services.lumen.uid is ${toString cfg.uid}, but users.users.${cfg.user}.uid is another: set both to the same number.";
+        }
+        {
+          assertion = missing == [ ];
+          message = "services.lumen.settings.apps use ${lib.concatStringsSep " and " missing}, which services.lumen.sessions does not install: add it there (wlroots is \"sway\").";
+        }
+        {
+          assertion = lib.all (client: (client.certificate == null) != (client.fingerprint == null)) (
+            lib.attrValues cfg.pairedClients
+          );
+          message = "services.lumen.pairedClients: each client has either a certificate or a fingerprint; these have none or both: ${
+            lib.concatStringsSep ", " (
+              lib.attrNames (
+                lib.filterAttrs (_: client: (client.certificate == null) == (client.fingerprint == null)) cfg.pairedClients
+              )
+            )
+          }.";
+        }
+        {
+          assertion = !(cfg.settings ? clients);
+          message = "services.lumen.settings.clients: declare clients by services.lumen.pairedClients.";
+        }
+        {
+          assertion = !(cfg.openFirewall && cfg.firewallInterfaces != [ ]);
+          message = "services.lumen: openFirewall opens every interface and firewallInterfaces only some; set one of them.";
+        }
+        {
+          assertion = cfg.audio -> config.services.pipewire.enable;
+          message = "services.lumen.audio needs PipeWire, but services.pipewire.enable is false: remove that line, or set services.lumen.audio = false.";
+        }
+      ];
+
+      users.groups.lumen = { };
+      users.users.${cfg.user} = mkMerge [
+        {
+          # Its manager runs from boot on: PipeWire, the session bus and the scopes of games are in it.
+          linger = true;
+          extraGroups = [
+            "lumen"
+            "pipewire"
+          ]
+          ++ lib.optionals (cfg.gpu != "none") [
+            "render"
+            "video"
+          ];
+        }
+        (mkIf (cfg.user == "lumen") {
+          isNormalUser = true;
+          inherit (cfg) uid;
+          group = "lumen";
+          description = "Desktops and games that are streamed";
+        })
+      ];
+
+      # The doors of virtual gamepads belong to the group lumen, not to that of all input devices.
+      boot.kernelModules = [
+        "uhid"
+        "uinput"
+      ];
+      services.udev.packages = [ cfg.package ];
+
+      environment.systemPackages = [ cfg.package ];
+      environment.etc."lumen/lumen.toml".source = pkgs.runCommand "lumen.toml-checked" { } ''
+        ${lib.getExe cfg.package} config check --config ${file}
+        cp ${file} $out
+      '';
+
+      systemd.services.lumen = {
+        description = "lumen: streams desktops and games to Moonlight clients";
+        documentation = [ "man:lumen(1)" ];
+        wantedBy = [ "multi-user.target" ];
+        wants = [ "network-online.target" ];
+        requires = [ "user@${toString cfg.uid}.service" ];
+        after = [
+          "network-online.target"
+          "user@${toString cfg.uid}.service"
+        ];
+        restartTriggers = [ config.environment.etc."lumen/lumen.toml".source ];
+        # What applications name: programs of the system, and setuid ones that are not in the store.
+        path = cfg.path ++ lib.concatMap (session: compositors.${session}) cfg.sessions ++ [
+          "/run/wrappers"
+          "/run/current-system/sw"
+        ];
+        environment = {
+          XDG_RUNTIME_DIR = runtimeDir;
+          DBUS_SESSION_BUS_ADDRESS = "unix:path=${runtimeDir}/bus";
+        };
+        serviceConfig = {
+          Type = "notify";
+          ExecStart = utils.escapeSystemdExecArgs [
+            (lib.getExe cfg.package)
+            "serve"
+          ];
+          User = cfg.user;
+          StateDirectory = "lumen";
+          StateDirectoryMode = "0700";
+          RuntimeDirectory = "lumen";
+          RuntimeDirectoryMode = "0700";
+          RuntimeDirectoryPreserve = "restart";
+          # Sessions outlive a restart of the daemon, and the next one takes them back; stopping it ends them.
+          KillMode = "process";
+          RestartKillSignal = "SIGUSR2";
+          Restart = "always";
+          RestartSec = 1;
+          WatchdogSec = 30;
+          LimitRTPRIO = 20;
+          LimitNICE = -19;
+          UMask = "0077";
+          # Games below this unit may need anything that the user may do; what no program of a user needs is closed.
+          ProtectClock = true;
+          ProtectHostname = true;
+          ProtectKernelLogs = true;
+          ProtectKernelModules = true;
+        };
+      };
+    }
+
+    (mkIf cfg.audio {
+      services.pipewire = {
+        enable = mkDefault true;
+        pulse.enable = mkDefault true;
+        alsa.enable = mkDefault true;
+        wireplumber.enable = mkDefault true;
+      };
+      security.rtkit.enable = mkDefault true;
+    })
+
+    (mkIf cfg.openFirewall {
+      networking.firewall.allowedTCPPorts = tcpPorts;
+      networking.firewall.allowedUDPPorts = udpPorts ++ discovery;
+    })
+
+    {
+      networking.firewall.interfaces = lib.genAttrs cfg.firewallInterfaces (_: {
+        allowedTCPPorts = tcpPorts;
+        allowedUDPPorts = udpPorts ++ discovery;
+      });
+    }
+
+    (mkIf (cfg.gpu != "none") {
+      hardware.graphics.enable = mkDefault true;
+      hardware.graphics.enable32Bit = mkDefault pkgs.stdenv.hostPlatform.isx86_64;
+    })
+
+    (mkIf (cfg.gpu == "nvidia") {
+      services.xserver.videoDrivers = [ "nvidia" ];
+      hardware.nvidia = {
+        open = mkDefault true;
+        modesetting.enable = mkDefault true;
+        nvidiaPersistenced = mkDefault true;
+      };
+    })
+
+    (mkIf (cfg.gpu == "intel") {
+      hardware.graphics.extraPackages = [
+        pkgs.intel-media-driver
+        pkgs.vpl-gpu-rt
+      ];
+    })
+
+    (mkIf cfg.appliance.enable {
+      services.displayManager.enable = lib.mkForce false;
+      services.logind.settings.Login = {
+        HandlePowerKey = mkDefault "poweroff";
+        HandleLidSwitch = mkDefault "ignore";
+        IdleAction = mkDefault "ignore";
+      };
+      systemd.targets = lib.genAttrs [ "sleep" "suspend" "hibernate" "hybrid-sleep" ] (_: { enable = false; });
+      networking.firewall.enable = mkDefault true;
+      services.lumen.openFirewall = mkDefault (cfg.firewallInterfaces == [ ]);
+      system.autoUpgrade.allowReboot = mkDefault false;
+    })
+  ]);
+
+  meta.buildDocsInSandbox = true;
+}
