@@ -9,7 +9,7 @@ use lumen_client::picture::Picture;
 use lumen_host::display::process::of_session;
 
 use crate::bed::{PATIENCE, wait_for};
-use crate::harness::{Host, begin};
+use crate::harness::Host;
 use crate::painter::{Painter, drawn, read_number};
 
 /// Luma of a decoded picture against what was drawn, in dB, at 20 Mbit/s.
@@ -54,7 +54,22 @@ fn a_program_on_kwin_reaches_the_client_through_the_whole_protocol() {
         first_frame_timeout: PATIENCE,
         ..StreamOptions::new(1280, 720, 30, Duration::from_secs(2))
     };
-    let session = begin(&client, &host.address(), &options);
+    // KWin may take longer to come up here than a client waits for its first packet, which is ten seconds. The session
+    // stays, and its client comes back to it.
+    let mut session = None;
+    wait_for("the first picture", || {
+        let begun = client.connect(&host.address(), &options).unwrap_or_else(|error| panic!("no stream: {error}"));
+        let came = begun.wait_for_picture(options.first_frame_timeout);
+        match came {
+            Ok(()) => session = Some(begun),
+            Err(error) => {
+                println!("{error}");
+                let _ = begun.stop();
+            }
+        }
+        session.is_some()
+    });
+    let session = session.expect("waited for");
     let painter = Painter::start(&socket(&host), None);
     let mut seen = Vec::new();
     wait_for("three decoded pictures as they were drawn", || {
