@@ -124,6 +124,9 @@ struct StreamArgs {
     /// How long, from the first picture on; without it until Ctrl-C.
     #[arg(long, value_parser = script::duration, value_name = "TIME")]
     duration: Option<Duration>,
+    /// Go on after --duration until so many pictures were decoded, for at most a minute.
+    #[arg(long, default_value_t = 0, requires = "duration", value_name = "COUNT")]
+    least_frames: u64,
     /// Codec of the pictures.
     #[arg(long, value_enum, default_value_t = CodecArg::H264)]
     codec: CodecArg,
@@ -427,6 +430,7 @@ fn stream_options(args: StreamArgs) -> Result<StreamOptions, ClientError> {
         height,
         fps,
         duration: args.duration,
+        least_frames: args.least_frames,
         codec: match args.codec {
             CodecArg::H264 => Codec::H264,
             CodecArg::Hevc => Codec::Hevc,

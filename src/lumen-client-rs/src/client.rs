@@ -256,7 +256,7 @@ impl Client {
     ) -> Result<StreamReport, ClientError> {
         let session = self.connect(host, options)?;
         session.wait_for_picture(options.first_frame_timeout)?;
-        session.run(options.script.as_ref(), options.duration, interrupt);
+        session.run(interrupt);
         let report = session.stop()?;
         if options.quit_after {
             self.quit(host)?;

@@ -81,6 +81,8 @@ pub struct StreamOptions {
     pub fps: u32,
     /// How long to stream, from the first decoded frame on; `None` until it is stopped.
     pub duration: Option<Duration>,
+    /// Pictures to decode before the duration can be over; it waits for them for at most a minute.
+    pub least_frames: u64,
     /// The codec.
     pub codec: Codec,
     /// 4:4:4 instead of 4:2:0.
@@ -134,6 +136,7 @@ impl Default for StreamOptions {
             height: 720,
             fps: 60,
             duration: None,
+            least_frames: 0,
             codec: Codec::H264,
             chroma_444: false,
             hdr: false,

@@ -32,7 +32,9 @@ use crate::report::{Ending, StreamReport};
 use crate::script::Script;
 
 /// How long a session waits for its last input to show up in a picture.
-const ECHO_TIMEOUT: Duration = Duration::from_millis(700);
+const ECHO_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long past its duration a stream waits for its pictures.
+const FRAMES_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often an interrupt is looked for.
 const INTERRUPT_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -113,20 +115,23 @@ impl Session {
         }))
     }
 
-    /// Carries out a script, then waits until `duration` is over. Both count from the first decoded picture, which
-    /// must have come. Ends early with the stream, or when `interrupt` becomes true.
-    pub fn run(&self, script: Option<&Script>, duration: Option<Duration>, interrupt: &AtomicBool) {
+    /// Carries out the script of its options, then waits until their duration is over and their number of pictures was
+    /// decoded. Both count from the first decoded picture, which must have come. Ends early with the stream, or when
+    /// `interrupt` becomes true.
+    pub fn run(&self, interrupt: &AtomicBool) {
         let begin = self.shared.lock().analysis.moments.first_frame_decoded.unwrap_or(self.shared.clock.now());
         let begin = self.shared.clock.instant(begin);
-        let end = duration.map(|duration| begin + duration);
-        let mut steps = script.map_or(&[][..], |script| &script.steps).iter();
+        let end = self.options.duration.map(|duration| begin + duration);
+        let mut steps = self.options.script.as_ref().map_or(&[][..], |script| &script.steps).iter();
         let mut next = steps.next();
+        let over = |now: Instant| {
+            end.is_some_and(|end| now >= end)
+                && (end.is_some_and(|end| now >= end + FRAMES_TIMEOUT)
+                    || self.shared.lock().analysis.video.decoded_frames >= self.options.least_frames)
+        };
         loop {
             let now = Instant::now();
-            if interrupt.load(Ordering::Relaxed)
-                || end.is_some_and(|end| now >= end)
-                || self.ending() != Ending::Running
-            {
+            if interrupt.load(Ordering::Relaxed) || over(now) || self.ending() != Ending::Running {
                 return;
             }
             if let Some(step) = next.filter(|step| begin + step.at <= now) {
@@ -135,6 +140,7 @@ impl Session {
                 continue;
             }
             let due = next.map(|step| begin + step.at);
+            let end = end.filter(|end| *end > now);
             let until = [Some(now + INTERRUPT_INTERVAL), due, end].into_iter().flatten().min().unwrap_or(now);
             self.shared.wait(until, |state| (state.ending != Ending::Running).then_some(()));
         }

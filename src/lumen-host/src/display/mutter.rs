@@ -11,12 +11,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::capture::Capture;
-use crate::capture::mailbox::{Mailbox, MailboxCapture};
+use crate::capture::mailbox::{Mailbox, MailboxCapture, Size};
 use crate::capture::pipewire::{NodeStream, Wanted};
 use crate::config::Instance;
 use crate::frame::Mode;
 use crate::input::InputSink;
-use crate::input::mutter::{MutterInput, SharedTarget};
+use crate::input::mutter::{MutterDevices, SharedTarget};
+use crate::input::remote::RemoteInput;
 use crate::mediaserver::Remote;
 
 use super::DisplayError;
@@ -334,7 +335,8 @@ impl Compositor for Mutter {
 
     fn input(&mut self) -> Result<Box<dyn InputSink>, DisplayError> {
         self.screen()?;
-        Ok(Box::new(MutterInput::new(Arc::clone(&self.target), self.mode)))
+        let size = Size { width: self.mode.width, height: self.mode.height };
+        Ok(Box::new(RemoteInput::new(MutterDevices::new(Arc::clone(&self.target)), size)))
     }
 
     fn gone(&mut self) -> Option<String> {

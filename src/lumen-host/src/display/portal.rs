@@ -16,7 +16,8 @@ use crate::capture::{Capture, Captured};
 use crate::frame::Mode;
 use crate::input::InputSink;
 use crate::input::ei::{EiSink, Surface};
-use crate::input::portal::{FittedInput, PortalInput};
+use crate::input::portal::{FittedInput, PortalDevices};
+use crate::input::remote::RemoteInput;
 
 use super::DisplayError;
 use super::bus::{self, Bus};
@@ -139,8 +140,8 @@ impl Compositor for Portal {
                 Box::new(EiSink::open(socket, surface, PATIENCE).map_err(|error| failed(error.to_string()))?)
             }
             None => {
-                let input = PortalInput::new(self.session.target(), surface);
-                Box::new(input.map_err(|error| failed(error.to_string()))?)
+                let devices = PortalDevices::new(self.session.target()).map_err(|error| failed(error.to_string()))?;
+                Box::new(RemoteInput::new(devices, surface))
             }
         };
         Ok(Box::new(FittedInput::new(inner, self.frame.clone())))

@@ -7,6 +7,8 @@ pub mod kwin;
 pub mod mutter;
 #[cfg(feature = "pipewire")]
 pub mod portal;
+#[cfg(feature = "pipewire")]
+pub mod remote;
 pub mod split;
 mod us_layout;
 pub mod wayland;

@@ -192,7 +192,7 @@ pub fn arrives(file: &PathBuf, before: &str, wanted: &str) {
 }
 
 /// Waits until a terminal takes keys and has written all of them; says what it was sent until then.
-pub fn takes_keys(input: &mut dyn InputSink, file: &PathBuf) -> String {
+fn takes_keys(input: &mut dyn InputSink, file: &PathBuf) -> String {
     // Nobody says when it has the keyboard, and what is typed before is lost.
     wait_for("the terminal to take keys", || {
         press(input, b'X', false);
@@ -202,6 +202,27 @@ pub fn takes_keys(input: &mut dyn InputSink, file: &PathBuf) -> String {
     press(input, b'Z', false);
     wait_for("the last of these keys", || read(file).ends_with('z'));
     read(file)
+}
+
+/// Types into a terminal that writes what it is sent into `file`: keys, then text, then what a client held when it went
+/// must not change what the next one types. Gives the next one's input.
+pub fn keys_and_text_arrive(bed: &mut Bed, mut input: Box<dyn InputSink>, file: &PathBuf) -> Box<dyn InputSink> {
+    let before = takes_keys(&mut *input, file);
+    for (key, shift) in [(b'H', true), (b'E', false), (b'Y', false), (0x31, true), (0x0D, false)] {
+        press(&mut *input, key, shift);
+    }
+    write(&mut *input, "Fox & {Dog} ~ 99%\n");
+    arrives(file, &before, "Hey!\rFox & {Dog} ~ 99%\r");
+
+    // What a client held when it went does not change what the next one types.
+    let before = read(file);
+    hold(&mut *input, PressState::Down, 0xA0);
+    hold(&mut *input, PressState::Down, 0xA2);
+    drop(input);
+    let mut input = bed.compositor.input().unwrap_or_else(|error| panic!("{error}"));
+    press(&mut *input, b'C', false);
+    arrives(file, &before, "c");
+    input
 }
 
 /// Takes pictures until one is as wanted.

@@ -1,12 +1,10 @@
 //! A gamescope with an X program in it.
 
-use lumen_core::gamestream::input::PressState;
 use lumen_host::display::gamescope;
 use lumen_host::frame::Mode;
 
 use crate::bed::{
-    BACKGROUND, Bed, POINTER_REPORTS, arrives, background, hold, next_where, pointer_arrives, press, read, recorder,
-    takes_keys, write,
+    BACKGROUND, Bed, POINTER_REPORTS, background, keys_and_text_arrive, next_where, pointer_arrives, recorder,
 };
 
 /// By how much a colour may differ: gamescope converts it to light and back.
@@ -45,29 +43,14 @@ fn with_terminal(mode: Mode) -> Bed {
 fn a_program_in_gamescope_is_shown_and_gets_keys_and_pointer() {
     const MODE: Mode = Mode::new(1280, 720, 60);
     let mut bed = with_terminal(MODE);
-    let mut input = bed.compositor.input().unwrap_or_else(|error| panic!("{error}"));
+    let input = bed.compositor.input().unwrap_or_else(|error| panic!("{error}"));
     let mut capture = bed.compositor.capture().expect("it is there");
     let frame = next_where(&mut *capture, "the terminal over the whole picture", |image| {
         (image.width, image.height) == (MODE.width, MODE.height) && background(image, TOLERANCE) > 0.95
     });
     println!("gamescope: picture {} has {:.4} of the background", frame.serial, background(&frame.image, TOLERANCE));
     let file = bed.path("typed");
-    let before = takes_keys(&mut *input, &file);
-    for (key, shift) in [(b'H', true), (b'E', false), (b'Y', false), (0x31, true), (0x0D, false)] {
-        press(&mut *input, key, shift);
-    }
-    write(&mut *input, "Fox & {Dog} ~ 99%\n");
-    arrives(&file, &before, "Hey!\rFox & {Dog} ~ 99%\r");
-
-    // What a client held when it went does not change what the next one types.
-    let before = read(&file);
-    hold(&mut *input, PressState::Down, 0xA0);
-    hold(&mut *input, PressState::Down, 0xA2);
-    drop(input);
-    let mut input = bed.compositor.input().unwrap_or_else(|error| panic!("{error}"));
-    press(&mut *input, b'C', false);
-    arrives(&file, &before, "c");
-
+    let mut input = keys_and_text_arrive(&mut bed, input, &file);
     pointer_arrives(&mut *input, MODE, &file);
     drop((capture, input));
     bed.ends();

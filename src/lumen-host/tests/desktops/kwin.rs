@@ -1,12 +1,9 @@
 //! A KWin of its own.
 
-use lumen_core::gamestream::input::PressState;
 use lumen_host::display::kwin;
 use lumen_host::frame::Mode;
 
-use crate::bed::{
-    Bed, POINTER_REPORTS, arrives, background, hold, next_where, pointer_arrives, press, read, takes_keys, write,
-};
+use crate::bed::{Bed, POINTER_REPORTS, background, keys_and_text_arrive, next_where, pointer_arrives};
 use crate::painter::{Painter, number_of, shows};
 
 /// What the program drew, and what was captured of it, for several pictures in a row.
@@ -46,23 +43,9 @@ fn kwin_shows_what_a_program_draws_at_1366x768() {
 fn keys_text_and_pointer_arrive_in_a_terminal_on_kwin() {
     const MODE: Mode = Mode::new(1280, 720, 60);
     let mut bed = Bed::own(kwin::start, MODE);
-    let mut input = bed.compositor.input().unwrap_or_else(|error| panic!("{error}"));
+    let input = bed.compositor.input().unwrap_or_else(|error| panic!("{error}"));
     let file = bed.terminal(POINTER_REPORTS);
-    let before = takes_keys(&mut *input, &file);
-    for (key, shift) in [(b'H', true), (b'E', false), (b'Y', false), (0x31, true), (0x0D, false)] {
-        press(&mut *input, key, shift);
-    }
-    write(&mut *input, "Fox & {Dog} ~ 99%\n");
-    arrives(&file, &before, "Hey!\rFox & {Dog} ~ 99%\r");
-
-    // What a client held when it went does not change what the next one types.
-    let before = read(&file);
-    hold(&mut *input, PressState::Down, 0xA0);
-    hold(&mut *input, PressState::Down, 0xA2);
-    drop(input);
-    let mut input = bed.compositor.input().unwrap_or_else(|error| panic!("{error}"));
-    press(&mut *input, b'C', false);
-    arrives(&file, &before, "c");
+    let mut input = keys_and_text_arrive(&mut bed, input, &file);
 
     let mut capture = bed.compositor.capture().expect("it is there");
     next_where(&mut *capture, "the terminal over the whole picture", |image| background(image, 0) > 0.99);

@@ -34,8 +34,7 @@ fn four_clients_at_four_modes_do_not_cross() {
                 scope.spawn(move || {
                     let session = begin(client, &host.address(), &options);
                     let mark = session.strip().expect("a card").session;
-                    let script = options.script.as_ref();
-                    session.run(script, options.duration, &std::sync::atomic::AtomicBool::new(false));
+                    session.run(&std::sync::atomic::AtomicBool::new(false));
                     let report = session.stop().expect("a report");
                     assert_eq!(report.video.card.as_ref().map(|card| card.session), Some(mark));
                     assert_accounted(host, &format!("client {number}"), &report);

@@ -47,6 +47,7 @@ pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 pub fn small() -> StreamOptions {
     let mut options = StreamOptions::new(640, 360, 30, Duration::from_secs(2));
     options.bitrate_kbps = 3000;
+    options.least_frames = 10;
     options.first_frame_timeout = PATIENCE;
     options
 }

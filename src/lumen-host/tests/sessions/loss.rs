@@ -25,7 +25,8 @@ fn few_frames_are_lost_at_five_per_cent() {
     let host = Host::start();
     let seconds = if full() { 120 } else { 6 };
     let loss = LossOptions { video_percent: 5.0, audio_percent: 5.0, ..LossOptions::default() };
-    let options = StreamOptions { duration: Some(Duration::from_secs(seconds)), fps: 60, loss, ..small() };
+    let duration = Some(Duration::from_secs(seconds));
+    let options = StreamOptions { duration, least_frames: 100, fps: 60, loss, ..small() };
     let report = lossy(&host, &options);
     let video = &report.video;
     assert!(video.packets_recovered > 0, "{report}");
@@ -41,6 +42,7 @@ fn lost_frames_are_asked_for_and_the_picture_comes_back() {
         let loss = LossOptions { video_percent: 15.0, burst: 12, seed: 5, ..LossOptions::default() };
         let options = StreamOptions {
             duration: Some(Duration::from_secs(4)),
+            least_frames: 60,
             reference_invalidation,
             quit_after: true,
             loss,

@@ -1,0 +1,234 @@
+//! What the servers ask of the engine, and what workers tell it: each in the words of its own room.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use lumen_core::gamestream::control::{ClientMessage, HdrMode, HostMessage, Termination};
+use lumen_core::gamestream::http::{AppId, CodecMask, LaunchReply, LaunchRequest};
+use lumen_core::gamestream::sdp::{Ping, SenderAddress, SessionIds};
+
+use crate::admin::{NoSuchSession, SessionDirectory, SessionInfo};
+use crate::daemon::launch::Control;
+use crate::daemon::worker::{WorkerEvents, WorkerExit};
+use crate::display::{self, steps};
+use crate::frame::Mode;
+use crate::gamestream::control_server::{ControlEngine, ControlGrant, LaunchId};
+use crate::gamestream::http_server::{ClientIdentity, LaunchService, RefusedReason};
+use crate::gamestream::media_sockets::{Media, MediaEngine, MediaPath};
+use crate::link::{EndReason, FromWorker, SessionId, ToWorker};
+use crate::store::Fingerprint;
+
+use super::{BROKEN, Engine, Session, farewell};
+
+impl LaunchService for Engine {
+    fn codec_mask(&self) -> CodecMask {
+        self.config.codecs
+    }
+
+    fn launch(
+        &self,
+        client: &ClientIdentity,
+        request: LaunchRequest,
+        local: SocketAddr,
+        peer: SocketAddr,
+    ) -> Result<LaunchReply, RefusedReason> {
+        self.launch_session(client, &request, peer.ip(), local.ip())
+    }
+
+    fn resume(
+        &self,
+        client: &ClientIdentity,
+        request: LaunchRequest,
+        local: SocketAddr,
+        peer: SocketAddr,
+    ) -> Result<LaunchReply, RefusedReason> {
+        self.launch_session(client, &request, peer.ip(), local.ip())
+    }
+
+    fn cancel(&self, client: &ClientIdentity) -> Result<(), RefusedReason> {
+        let id = self.lock().of_owner(client.fingerprint.as_bytes()).map(|session| session.spec.id);
+        if let Some(id) = id {
+            self.end(id, EndReason::Quit);
+        }
+        Ok(())
+    }
+
+    fn running_app(&self, client: &ClientIdentity) -> Option<AppId> {
+        self.lock().of_owner(client.fingerprint.as_bytes()).and_then(|session| AppId::new(session.spec.app.id).ok())
+    }
+
+    fn client_removed(&self, client: &ClientIdentity) {
+        let id = self.lock().of_owner(client.fingerprint.as_bytes()).map(|session| session.spec.id);
+        if let Some(id) = id {
+            self.end(id, EndReason::Administrator);
+        }
+    }
+}
+
+impl SessionDirectory for Engine {
+    fn sessions(&self) -> Vec<SessionInfo> {
+        let state = self.lock();
+        let mut all: Vec<_> = state.sessions.values().map(describe).collect();
+        all.sort_by_key(|info| (std::cmp::Reverse(info.age_seconds), info.id));
+        all
+    }
+
+    fn stop(&self, id: crate::admin::SessionId) -> Result<(), NoSuchSession> {
+        if self.end(SessionId(id.0), EndReason::Administrator) { Ok(()) } else { Err(NoSuchSession(id)) }
+    }
+
+    fn encoders(&self) -> Vec<String> {
+        self.config.encoders.clone()
+    }
+}
+
+fn describe(session: &Session) -> SessionInfo {
+    let control = session.launch.as_ref().and_then(|launch| launch.control.as_ref());
+    let announced = session.launch.as_ref().and_then(|launch| launch.announced.as_ref());
+    let Mode { width, height, .. } = session.mode;
+    SessionInfo {
+        id: crate::admin::SessionId(session.spec.id.0),
+        state: session.state(),
+        client: session.spec.owner_name.clone(),
+        fingerprint: Fingerprint::new(session.spec.owner),
+        peer: control.map(|control| control.client),
+        app: session.spec.app.title.clone(),
+        mode: Some(format!("{width}x{height}@{}", session.mode.fps())),
+        codec: announced.map(|_| format!("{:?}", session.codec)),
+        encoder: Some(session.stats.encoder.clone()).filter(|name| !name.is_empty()),
+        bitrate_kbps: announced.map(|a| u32::try_from(a.stream.video.encoder.bitrate_bps / 1000).unwrap_or(u32::MAX)),
+        frames_sent: session.stats.frames_sent,
+        frames_dropped: session.stats.frames_dropped,
+        frames_skipped: session.stats.frames_replaced + session.stats.frames_skipped,
+        age_seconds: session.created.elapsed().as_secs(),
+        worker_pid: Some(session.worker.pid),
+    }
+}
+
+impl ControlEngine for Engine {
+    fn control_connected(&self, connect_data: u32, client: SocketAddr, local: Option<IpAddr>) -> Option<ControlGrant> {
+        let mut state = self.lock();
+        let session = state.sessions.values_mut().find(|session| {
+            session.launch.as_ref().is_some_and(|launch| {
+                let Some(announced) = &launch.announced else { return false };
+                // The connect data are good for one connection; a client without session ids is known by address.
+                launch.control.is_none()
+                    && match announced.ids {
+                        SessionIds::Used => launch.connect_data.0 == connect_data,
+                        SessionIds::NotUsed => launch.client == client.ip().to_canonical(),
+                    }
+            })
+        })?;
+        let now = Instant::now();
+        let launch = session.launch.as_mut()?;
+        launch.control = Some(Control { client, local, since: now, last_word: now });
+        let grant = ControlGrant { launch: launch.id, key: launch.key, mode: launch.announced.as_ref()?.mode };
+        tracing::info!(session = %session.spec.id, %client, "control channel up");
+        self.start_media(session);
+        Some(grant)
+    }
+
+    fn control_alive(&self, launch: LaunchId) {
+        if let Some(control) =
+            self.lock().of_launch(launch).and_then(|s| s.launch.as_mut()).and_then(|l| l.control.as_mut())
+        {
+            control.last_word = Instant::now();
+        }
+    }
+
+    fn control_message(&self, launch: LaunchId, message: ClientMessage) {
+        let mut state = self.lock();
+        let Some(session) = state.of_launch(launch) else { return };
+        match message {
+            ClientMessage::Input(event) => session.tell(&ToWorker::Input(Box::new(event))),
+            ClientMessage::RequestIdr | ClientMessage::StartA => session.tell(&ToWorker::RequestIdr),
+            ClientMessage::InvalidateReferences(range) => {
+                session.tell(&ToWorker::Invalidate { first: range.first(), last: range.last() });
+            }
+            ClientMessage::FecStatus(status) => {
+                let sent = u32::from(status.total_data) + u32::from(status.total_parity);
+                let received = u32::from(status.received_data) + u32::from(status.received_parity);
+                session.tell(&ToWorker::Loss { sent, missing: sent.saturating_sub(received) });
+            }
+            // The state of the display belongs to what a client must know before its first frame.
+            ClientMessage::StartB => {
+                if let Some(control) = self.control.get() {
+                    control.send(launch, HostMessage::HdrMode(HdrMode::SDR));
+                }
+            }
+            // Its arrival was all it had to say.
+            ClientMessage::Ping { .. } | ClientMessage::LtrAck { .. } | ClientMessage::LossStats { .. } => {}
+        }
+    }
+
+    fn control_gone(&self, launch: LaunchId) {
+        let mut state = self.lock();
+        if let Some(session) = state.of_launch(launch) {
+            self.suspend(session, "its client left");
+        }
+    }
+}
+
+impl MediaEngine for Engine {
+    fn media_datagram(&self, media: Media, datagram: &[u8], from: MediaPath) {
+        let Ok(ping) = Ping::parse(datagram) else { return };
+        let mut state = self.lock();
+        for session in state.sessions.values_mut() {
+            let Some(launch) = session.launch.as_mut() else { continue };
+            let ids = launch.announced.as_ref().map_or(SessionIds::Used, |announced| announced.ids);
+            let known = launch.control.as_ref().map_or(launch.client, |control| control.client.ip().to_canonical());
+            let sender = if known == from.client.ip() { SenderAddress::Same } else { SenderAddress::Other };
+            if ping.belongs_to(&launch.ping_payload, ids, sender).is_ok() {
+                launch.media(media).client = Some(from);
+                self.start_media(session);
+                return;
+            }
+        }
+    }
+}
+
+impl WorkerEvents for Engine {
+    fn worker_said(&self, id: SessionId, message: FromWorker) {
+        let mut state = self.lock();
+        let Some(session) = state.sessions.get_mut(&id) else { return };
+        match message {
+            FromWorker::Ready => tracing::debug!(session = %id, "display up"),
+            FromWorker::Feedback(feedback) => {
+                if let (Some(control), Some(launch)) = (self.control.get(), &session.launch) {
+                    control.send(launch.id, feedback);
+                }
+            }
+            FromWorker::Stats(stats) => session.stats = *stats,
+            FromWorker::Ended(reason) => {
+                tracing::info!(session = %id, %reason, "ended by its worker");
+                if let Some(launch) = &session.launch {
+                    self.end_control(launch.id, Some(farewell(&reason)));
+                }
+                if let Some(session) = state.sessions.remove(&id) {
+                    state.ending.insert(id, session.spec);
+                }
+            }
+            FromWorker::Reunion(_) => {}
+        }
+    }
+
+    fn worker_gone(&self, id: SessionId, exit: &WorkerExit) {
+        let (session, ending) = {
+            let mut state = self.lock();
+            (state.sessions.remove(&id), state.ending.remove(&id))
+        };
+        if let Some(session) = &session {
+            tracing::error!(session = %id, status = %exit, "the worker died; its client is told, nobody else notices");
+            if let Some(launch) = &session.launch {
+                self.end_control(launch.id, Some(Termination::from_code(BROKEN)));
+            }
+        }
+        let died = session.is_some() || exit.was_killed();
+        let Some(spec) = session.map(|session| session.spec).or(ending) else { return };
+        display::clean_up(&id.to_string(), &spec.directory);
+        // A worker that ended by itself has run them.
+        if died && !exit.in_order() {
+            steps::after(&spec);
+        }
+    }
+}
