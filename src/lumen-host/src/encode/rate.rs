@@ -9,7 +9,7 @@
 pub const MAX_QP: u8 = 51;
 
 /// Finest quantiser that is used; below it a picture grows without a visible gain.
-pub const MIN_QP: u8 = 12;
+pub const MIN_QP: u8 = 16;
 
 /// Quantiser steps for a factor of two in bits.
 const STEPS_PER_OCTAVE: f64 = 6.0;
