@@ -55,11 +55,12 @@ impl ClientConfig {
                 let pem = if certificate.contains("-----BEGIN") {
                     certificate.clone()
                 } else {
-                    std::fs::read_to_string(certificate)
-                        .map_err(|error| format!("cannot read {certificate}: {error}"))?
+                    std::fs::read_to_string(certificate).map_err(|error| {
+                        format!("cannot read {certificate} ({error}); put it there, or write its PEM text")
+                    })?
                 };
-                let certificate =
-                    Certificate::from_pem(&pem).map_err(|_| "this is not a certificate in PEM form".to_owned())?;
+                let certificate = Certificate::from_pem(&pem)
+                    .map_err(|_| "this is not a certificate; write one in PEM form, or the path of one".to_owned())?;
                 Ok(DeclaredIdentity::Certificate(certificate.fingerprint(), pem))
             }
             (None, Some(fingerprint)) => Ok(DeclaredIdentity::Fingerprint(fingerprint)),

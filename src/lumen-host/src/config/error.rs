@@ -72,4 +72,19 @@ pub enum ConfigError {
         /// What is wrong.
         message: String,
     },
+    /// More than one of these, in their order.
+    #[error("{}", .0.iter().map(Self::to_string).collect::<Vec<_>>().join("\n"))]
+    Several(Vec<ConfigError>),
+}
+
+impl ConfigError {
+    /// All of them as one, if there are any.
+    pub(super) fn all(errors: impl IntoIterator<Item = Self>) -> Result<(), Self> {
+        let mut errors: Vec<Self> = errors.into_iter().collect();
+        match errors.len() {
+            0 => Ok(()),
+            1 => errors.pop().map_or(Ok(()), Err),
+            _ => Err(Self::Several(errors)),
+        }
+    }
 }

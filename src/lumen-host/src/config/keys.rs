@@ -22,11 +22,7 @@ pub(super) enum Keys {
 impl Keys {
     /// The keys of [`Config`].
     pub(super) fn of_config() -> Self {
-        let schema = SchemaSettings::default()
-            .with(|settings| settings.inline_subschemas = true)
-            .into_generator()
-            .into_root_schema_for::<Config>();
-        Self::from_schema(schema.as_value())
+        Self::from_schema(&schema())
     }
 
     /// What lies under `key`.
@@ -76,6 +72,15 @@ impl Keys {
             Self::Leaf => {}
         }
     }
+}
+
+/// The schema, with every part where it is used.
+pub(super) fn schema() -> Value {
+    SchemaSettings::default()
+        .with(|settings| settings.inline_subschemas = true)
+        .into_generator()
+        .into_root_schema_for::<Config>()
+        .to_value()
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 //! Keys are checked against [`Keys`] layer by layer before the layers are merged, because only then can an error
 //! say where the key stands. Values are checked after merging; the place is found again by figment's metadata.
 
-use std::collections::HashSet;
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -15,7 +14,7 @@ use serde::Serialize;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::Keys;
-use super::{Config, ConfigError, Place};
+use super::{Config, ConfigError, Place, check};
 
 /// The file that is read when it exists and no other is named.
 pub const DEFAULT_FILE: &str = "/etc/lumen/lumen.toml";
@@ -114,7 +113,7 @@ impl Loaded {
 /// Merges the layers.
 ///
 /// # Errors
-/// [`ConfigError`] for the first thing that is wrong.
+/// [`ConfigError`] for what is wrong; several things of one kind are named together.
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     let file = read_file(sources.file.as_deref())?;
     let keys = Keys::of_config();
@@ -131,15 +130,20 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     let variables = environment.entries.iter().map(|(_, variable, _)| variable.clone()).collect();
     let figment = figment.merge(environment).merge(Flags(&sources.flags));
 
-    let place = |key: &str| place_of(&figment, file.as_ref(), key);
+    let invalid = |key: String, message: String| {
+        let place = place_of(&figment, file.as_ref(), &key);
+        ConfigError::Invalid { place, key, message }
+    };
     let mut config: Config = figment.extract().map_err(|error| {
         let key = error.path.join(".");
-        ConfigError::Invalid { place: place(&key), message: sentence(&error), key }
+        let message = check::sentence(&error.kind, &key);
+        invalid(key, message)
     })?;
     if let Some(base) = file.as_ref().and_then(|file| file.path.parent()) {
         anchor(&mut config, base);
     }
-    validate(&config).map_err(|(key, message)| ConfigError::Invalid { place: place(&key), key, message })?;
+    let wrong = check::contradictions(&config).into_iter().map(|(key, message)| invalid(key, message));
+    ConfigError::all(wrong)?;
     Ok(Loaded { config, file: file.map(|file| file.path), variables })
 }
 
@@ -173,47 +177,46 @@ fn read_file(named: Option<&Path>) -> Result<Option<FileText>, ConfigError> {
     }
 }
 
+/// Every key of the file that nothing has.
 fn check_file(file: &FileText, document: &DeTable<'_>, keys: &Keys) -> Result<(), ConfigError> {
-    fn table(
-        file: &FileText,
-        table: &DeTable<'_>,
-        keys: &Keys,
-        root: &Keys,
-        path: &mut Vec<String>,
-    ) -> Result<(), ConfigError> {
-        for (key, value) in table {
-            let name = key.get_ref();
-            let Some(known) = keys.child(name) else {
-                let nearest = root.nearest(path, name);
-                path.push(name.to_string());
-                return Err(ConfigError::UnknownKey {
-                    place: file.place(key.span().start),
-                    key: path.join("."),
-                    nearest,
-                });
-            };
-            path.push(name.to_string());
-            descend(file, value.get_ref(), known, root, path)?;
-            path.pop();
-        }
-        Ok(())
+    struct Walk<'a> {
+        file: &'a FileText,
+        root: &'a Keys,
+        path: Vec<String>,
+        unknown: Vec<(usize, ConfigError)>,
     }
-    fn descend(
-        file: &FileText,
-        value: &DeValue<'_>,
-        keys: &Keys,
-        root: &Keys,
-        path: &mut Vec<String>,
-    ) -> Result<(), ConfigError> {
-        match (value, keys) {
-            (DeValue::Table(inner), Keys::Table(_)) => table(file, inner, keys, root, path),
-            (DeValue::Array(elements), Keys::List(element)) => {
-                elements.iter().try_for_each(|value| descend(file, value.get_ref(), element, root, path))
+    impl Walk<'_> {
+        fn table(&mut self, table: &DeTable<'_>, keys: &Keys) {
+            for (key, value) in table {
+                let name = key.get_ref();
+                let known = keys.child(name);
+                let nearest = known.is_none().then(|| self.root.nearest(&self.path, name));
+                self.path.push(name.to_string());
+                if let Some(nearest) = nearest {
+                    let at = key.span().start;
+                    let (place, key) = (self.file.place(at), self.path.join("."));
+                    self.unknown.push((at, ConfigError::UnknownKey { place, key, nearest }));
+                } else if let Some(known) = known {
+                    self.value(value.get_ref(), known);
+                }
+                self.path.pop();
             }
-            _ => Ok(()),
+        }
+
+        fn value(&mut self, value: &DeValue<'_>, keys: &Keys) {
+            match (value, keys) {
+                (DeValue::Table(inner), Keys::Table(_)) => self.table(inner, keys),
+                (DeValue::Array(elements), Keys::List(element)) => {
+                    elements.iter().for_each(|value| self.value(value.get_ref(), element));
+                }
+                _ => {}
+            }
         }
     }
-    table(file, document, keys, keys, &mut Vec::new())
+    let mut walk = Walk { file, root: keys, path: Vec::new(), unknown: Vec::new() };
+    walk.table(document, keys);
+    walk.unknown.sort_by_key(|(at, _)| *at);
+    ConfigError::all(walk.unknown.into_iter().map(|(_, error)| error))
 }
 
 /// The environment as a layer.
@@ -301,7 +304,9 @@ impl Provider for Flags<'_> {
 
 /// Who set `key`.
 fn place_of(figment: &Figment, file: Option<&FileText>, key: &str) -> Place {
-    let metadata = figment.find_metadata(key);
+    // What is in a list has no source of its own.
+    let list = key.split('.').take_while(|part| part.parse::<usize>().is_err()).collect::<Vec<_>>().join(".");
+    let metadata = figment.find_metadata(&list);
     let source = metadata.and_then(|metadata| metadata.source.as_ref());
     if let (Some(Source::File(_)), Some(file)) = (source, file) {
         return file
@@ -341,11 +346,6 @@ fn offset_of(document: &DeTable<'_>, key: &str) -> Option<usize> {
     Some(offset)
 }
 
-/// figment's error without the place, which we name ourselves.
-fn sentence(error: &figment::Error) -> String {
-    error.kind.to_string()
-}
-
 fn anchor(config: &mut Config, base: &Path) {
     config.clients.iter_mut().for_each(|client| client.anchor(base));
     for image in config.apps.iter_mut().filter_map(|app| app.image.as_mut()) {
@@ -353,61 +353,6 @@ fn anchor(config: &mut Config, base: &Path) {
             *image = base.join(&*image);
         }
     }
-}
-
-/// What types alone cannot say. The error is a key and a sentence.
-fn validate(config: &Config) -> Result<(), (String, String)> {
-    let wrong = |key: &str, message: &str| Err((key.to_owned(), message.to_owned()));
-    if config.bind.is_empty() {
-        return wrong("bind", "at least one address is needed");
-    }
-    if config.stream.max_sessions == 0 || config.stream.max_sessions > 64 {
-        return wrong("stream.max_sessions", "must be in 1..=64");
-    }
-    if config.stream.min_parity > 64 {
-        return wrong("stream.min_parity", "must be in 0..=64");
-    }
-    if config.stream.min_bitrate_kbps < 100 {
-        return wrong("stream.min_bitrate_kbps", "must be at least 100");
-    }
-    if config.stream.max_bitrate_kbps < config.stream.min_bitrate_kbps {
-        return wrong("stream.max_bitrate_kbps", "must not be below min_bitrate_kbps");
-    }
-    if config.audio.complexity > 10 {
-        return wrong("audio.complexity", "must be in 0..=10");
-    }
-    if config.admin.listen.is_some_and(|address| !address.ip().is_loopback()) {
-        return wrong("admin.listen", "must be a loopback address; reach it from elsewhere through SSH");
-    }
-    if let Err(error) = tracing_subscriber::EnvFilter::try_new(&config.log.filter) {
-        return Err(("log.filter".to_owned(), format!("not a filter: {error}")));
-    }
-
-    let (mut names, mut ids) = (HashSet::new(), HashSet::new());
-    for (index, app) in config.apps.iter().enumerate() {
-        if !names.insert(app.name.as_str()) {
-            return Err((format!("apps.{index}.name"), format!("\"{}\" is there twice", app.name)));
-        }
-        if let Some(id) = app.id {
-            if id == 0 || i32::try_from(id).is_err() {
-                return Err((format!("apps.{index}.id"), format!("{id} is outside 1..=2147483647")));
-            }
-            if !ids.insert(id) {
-                return Err((format!("apps.{index}.id"), format!("{id} is there twice")));
-            }
-        }
-    }
-    let mut fingerprints = HashSet::new();
-    for (index, client) in config.clients.iter().enumerate() {
-        let identity = client.identity().map_err(|message| (format!("clients.{index}"), message))?;
-        if !fingerprints.insert(identity.fingerprint()) {
-            return Err((
-                format!("clients.{index}"),
-                format!("\"{}\" has the certificate of another client", client.name),
-            ));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

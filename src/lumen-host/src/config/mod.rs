@@ -5,12 +5,14 @@
 //! `lumen config schema` prints the JSON Schema of [`Config`], from the same types.
 
 mod apps;
+mod check;
 mod clients;
 mod directories;
 mod discovery;
 mod error;
 mod keys;
 mod load;
+mod rules;
 mod values;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};

@@ -34,10 +34,7 @@ impl TryFrom<i64> for BasePort {
     type Error = String;
 
     fn try_from(port: i64) -> Result<Self, String> {
-        u16::try_from(port)
-            .ok()
-            .and_then(Self::new)
-            .ok_or_else(|| format!("{port} is outside {}..={}", Self::MIN, Self::MAX))
+        u16::try_from(port).ok().and_then(Self::new).ok_or_else(|| format!("{port} is out of range"))
     }
 }
 
@@ -86,7 +83,7 @@ impl TryFrom<i64> for FecPercent {
             .ok()
             .filter(|percent| *percent <= 100)
             .map(Self)
-            .ok_or_else(|| format!("{percent} is outside 0..=100"))
+            .ok_or_else(|| format!("{percent} is out of range"))
     }
 }
 
