@@ -22,9 +22,9 @@ pub struct LossModel {
 }
 
 impl Default for LossModel {
-    /// 5 % of packets lost, at most 1.2 in 1000 frames of any size, within 35 % overhead.
+    /// 5 % of packets lost, at most 1 in 1000 frames of any size, within 35 % overhead.
     fn default() -> Self {
-        Self { packet_loss_ppm: 50_000, frame_loss_ppm: 1_200, overhead_budget: FecPercentage::new(35) }
+        Self { packet_loss_ppm: 50_000, frame_loss_ppm: 1_000, overhead_budget: FecPercentage::new(35) }
     }
 }
 
@@ -187,7 +187,7 @@ mod tests {
         let policy = ParityPolicy::for_loss(FecPercentage::new(20), 2, model);
         for data in 1..=FecPercentage::new(20).max_data_shards() {
             let block = policy.block(data, policy.percentage());
-            assert!(block_loss(data, block.shards, 0.05) <= 1.2e-3, "{data}");
+            assert!(block_loss(data, block.shards, 0.05) <= 1.0e-3, "{data}");
             assert!(
                 block.shards <= model.overhead_budget.parity(data) + 1
                     || block.shards <= FecPercentage::new(20).parity(data).max(2),
