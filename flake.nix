@@ -63,6 +63,14 @@
           inherit (own) lumen;
           clippy = pkgs.callPackage ./nix/clippy.nix { inherit (own) lumen; };
           nix = pkgs.callPackage ./nix/lint.nix { };
+          module =
+            let
+              broken = import ./nix/tests/eval.nix { inherit lib; };
+            in
+            if broken == [ ] then
+              pkgs.runCommand "lumen-module-eval" { } "touch $out"
+            else
+              throw "services.lumen: this does not hold: ${lib.concatStringsSep "; " broken}";
         }
       );
 

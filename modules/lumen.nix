@@ -26,8 +26,7 @@ let
     cfg.settings // lib.optionalAttrs (cfg.pairedClients != { }) { clients = clientList; }
   );
   clientList = lib.mapAttrsToList (
-    name: client:
-    { inherit name; } // lib.filterAttrs (_: value: value != null) client
+    name: client: { inherit name; } // lib.filterAttrs (_: value: value != null) client
   ) cfg.pairedClients;
   file = format.generate "lumen.toml" written;
 
@@ -69,7 +68,10 @@ let
         let
           display = app.display or "auto";
         in
-        if lib.elem display (map displayOf (lib.attrNames compositors)) && !lib.elem display (map displayOf cfg.sessions) then
+        if
+          lib.elem display (map displayOf (lib.attrNames compositors))
+          && !lib.elem display (map displayOf cfg.sessions)
+        then
           display
         else
           null
@@ -221,10 +223,7 @@ in
       description = "Clients that stream without a PIN, by the name to show for them.";
     };
 
-    appliance.enable = mkEnableOption ''
-      a machine that does nothing else: streams from boot on before anybody logs in, without a display manager, never sleeps, and
-      wakes by the network
-    '';
+    appliance.enable = mkEnableOption "a machine that does nothing else: it streams from boot on before anybody logs in, has no display manager, and never sleeps";
   };
 
   config = mkIf cfg.enable (mkMerge [
@@ -235,7 +234,12 @@ in
           message = "services.lumen.user must not be root: compositors refuse to run as root. Remove the line, or name an ordinary user.";
         }
         {
-          assertion = lib.hasAttr cfg.user config.users.users;
+          # This module adds to the user, so that the name alone is always there.
+          assertion =
+            let
+              user = config.users.users.${cfg.user};
+            in
+            user.isNormalUser or false || user.isSystemUser or false;
           message = "services.lumen.user names '${cfg.user}', which users.users does not have: add the user, or remove the line.";
         }
         {
@@ -257,7 +261,9 @@ in
           message = "services.lumen.pairedClients: each client has either a certificate or a fingerprint; these have none or both: ${
             lib.concatStringsSep ", " (
               lib.attrNames (
-                lib.filterAttrs (_: client: (client.certificate == null) == (client.fingerprint == null)) cfg.pairedClients
+                lib.filterAttrs (
+                  _: client: (client.certificate == null) == (client.fingerprint == null)
+                ) cfg.pairedClients
               )
             )
           }.";
@@ -323,10 +329,13 @@ in
         ];
         restartTriggers = [ config.environment.etc."lumen/lumen.toml".source ];
         # What applications name: programs of the system, and setuid ones that are not in the store.
-        path = cfg.path ++ lib.concatMap (session: compositors.${session}) cfg.sessions ++ [
-          "/run/wrappers"
-          "/run/current-system/sw"
-        ];
+        path =
+          cfg.path
+          ++ lib.concatMap (session: compositors.${session}) cfg.sessions
+          ++ [
+            "/run/wrappers"
+            "/run/current-system/sw"
+          ];
         environment = {
           XDG_RUNTIME_DIR = runtimeDir;
           DBUS_SESSION_BUS_ADDRESS = "unix:path=${runtimeDir}/bus";
@@ -411,7 +420,9 @@ in
         HandleLidSwitch = mkDefault "ignore";
         IdleAction = mkDefault "ignore";
       };
-      systemd.targets = lib.genAttrs [ "sleep" "suspend" "hibernate" "hybrid-sleep" ] (_: { enable = false; });
+      systemd.targets = lib.genAttrs [ "sleep" "suspend" "hibernate" "hybrid-sleep" ] (_: {
+        enable = false;
+      });
       networking.firewall.enable = mkDefault true;
       services.lumen.openFirewall = mkDefault (cfg.firewallInterfaces == [ ]);
       system.autoUpgrade.allowReboot = mkDefault false;

@@ -1,0 +1,366 @@
+# What services.lumen makes of configurations, and what it says against wrong ones. The options of NixOS that it sets are
+# stubs here: whether they exist is for an evaluation with all of nixpkgs.
+#
+#   nix-instantiate --eval --strict -E "import nix/tests/eval.nix { }"     # what does not hold; [ ] is right
+#   nix-instantiate --eval --strict -E "import nix/tests/eval.nix { lib = import <nixpkgs/lib>; }"
+{
+  lib ? import ./lib.nix,
+}:
+
+let
+  inherit (lib) mkOption types;
+
+  package = name: {
+    type = "derivation";
+    inherit name;
+    outPath = "/nix/store/${name}";
+    drvPath = "/nix/store/${name}.drv";
+    outputName = "out";
+    meta.mainProgram = name;
+  };
+  pkgs = {
+    lumen-host = package "lumen";
+    kdePackages.kwin = package "kwin";
+    formats.toml = _: {
+      type = types.anything;
+      generate = name: value: package name // { inherit value; };
+    };
+    # The file that was checked is the file that was written.
+    runCommand =
+      name: _: script:
+      package name // { inherit script; };
+    stdenv.hostPlatform.isx86_64 = true;
+  }
+  // lib.genAttrs [
+    "dbus"
+    "foot"
+    "gamescope"
+    "intel-media-driver"
+    "mutter"
+    "sway"
+    "vpl-gpu-rt"
+  ] package;
+  utils.escapeSystemdExecArgs = lib.concatStringsSep " ";
+
+  stub =
+    type: default:
+    mkOption {
+      inherit type default;
+    };
+  set = stub (types.attrsOf types.anything) { };
+  ports = stub (types.listOf types.port) [ ];
+  stubs.options = {
+    assertions = stub (types.listOf types.unspecified) [ ];
+    boot.kernelModules = stub (types.listOf types.str) [ ];
+    environment.etc = set;
+    environment.systemPackages = stub (types.listOf types.package) [ ];
+    hardware = set;
+    meta = set;
+    networking.firewall = {
+      enable = stub types.bool true;
+      allowedTCPPorts = ports;
+      allowedUDPPorts = ports;
+      interfaces = set;
+    };
+    security = set;
+    services.displayManager = set;
+    services.logind = set;
+    services.pipewire = set;
+    services.udev.packages = stub (types.listOf types.package) [ ];
+    services.xserver.videoDrivers = stub (types.listOf types.str) [ ];
+    system = set;
+    systemd.services = set;
+    systemd.targets = set;
+    users.groups = set;
+    users.users = set;
+  };
+
+  evaluated =
+    configuration:
+    (lib.evalModules {
+      modules = [
+        ../../modules/lumen.nix
+        stubs
+        { config = configuration; }
+      ];
+      specialArgs = { inherit pkgs utils; };
+    }).config;
+  with' =
+    lumen:
+    evaluated {
+      services.lumen = {
+        enable = true;
+      }
+      // lumen;
+    };
+
+  # What is wrong with a configuration, as NixOS would print it.
+  complaints =
+    configuration:
+    map (one: one.message) (lib.filter (one: !one.assertion) (evaluated configuration).assertions);
+  complains =
+    text: configuration:
+    lib.any (message: builtins.match ".*${text}.*" message != null) (complaints configuration);
+  refuses = configuration: !(builtins.tryEval (builtins.deepSeq configuration configuration)).success;
+
+  firewall = config: {
+    tcp = config.networking.firewall.allowedTCPPorts;
+    udp = config.networking.firewall.allowedUDPPorts;
+  };
+  unit = config: config.systemd.services.lumen;
+  debian = lib.filter builtins.isString (
+    builtins.split "\n" (builtins.readFile ../../src/lumen-host/share/lumen.service)
+  );
+  # What became of `settings`: the file stands in the script that checks it.
+  plain = with' { };
+  many = with' {
+    openFirewall = true;
+    sessions = [
+      "kwin"
+      "mutter"
+    ];
+    settings = {
+      name = "living room";
+      stream.max_sessions = 2;
+      apps = [
+        {
+          name = "Desktop";
+          display = "kwin";
+        }
+      ];
+    };
+    pairedClients.tv.fingerprint = "7c2f0d9a1b3e4f5a6b7c8d9e0f1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c";
+  };
+
+  holds = {
+    "disabled, it changes nothing" =
+      let
+        config = evaluated { };
+      in
+      config.systemd.services == { }
+      && config.users.users == { }
+      && config.assertions == [ ]
+      &&
+        firewall config == {
+          tcp = [ ];
+          udp = [ ];
+        };
+    "enabled, one switch is all" =
+      (unit plain).serviceConfig.User == "lumen"
+      && (unit plain).serviceConfig.ExecStart == "/nix/store/lumen/bin/lumen serve"
+      && plain.users.users.lumen.uid == 1964
+      && plain.users.users.lumen.linger
+      && plain.services.pipewire.enable
+      && complaints { services.lumen.enable = true; } == [ ];
+    "enabled, no port is open" =
+      firewall plain == {
+        tcp = [ ];
+        udp = [ ];
+      };
+    "no group gives access to all input devices" =
+      !lib.elem "input" plain.users.users.lumen.extraGroups;
+    "without a GPU, no access to one" = !lib.elem "render" plain.users.users.lumen.extraGroups;
+    "the unit is that of the Debian package" =
+      let
+        known = builtins.removeAttrs (unit plain).serviceConfig [ "ExecStart" ];
+        written = name: lib.filter (line: builtins.match "${name}=.*" line != null) debian;
+        show = value: if builtins.isBool value then (if value then "true" else "false") else toString value;
+      in
+      lib.all (name: written name == [ "${name}=${show known.${name}}" ]) (lib.attrNames known)
+      # And has nothing more: these are its own.
+      &&
+        builtins.length (lib.filter (line: builtins.match "[A-Z][A-Za-z]*=.*" line != null) debian)
+        == builtins.length (lib.attrNames known)
+        + builtins.length (
+          lib.concatMap written [
+            "Description"
+            "Documentation"
+            "Wants"
+            "After"
+            "ExecStart"
+            "WantedBy"
+          ]
+        )
+      && written "Description" == [ "Description=${(unit plain).description}" ];
+    "a restart keeps sessions" =
+      (unit plain).serviceConfig.RestartKillSignal == "SIGUSR2"
+      && (unit plain).serviceConfig.KillMode == "process";
+    "openFirewall opens what clients need" =
+      firewall (with' {
+        openFirewall = true;
+      }) == {
+        tcp = [
+          47984
+          47989
+          48010
+        ];
+        udp = [
+          47998
+          47999
+          48000
+          5353
+        ];
+      };
+    "ports follow settings.port, and discovery settings.mdns" =
+      firewall (with' {
+        openFirewall = true;
+        settings = {
+          port = 50000;
+          mdns = false;
+        };
+      }) == {
+        tcp = [
+          49995
+          50000
+          50021
+        ];
+        udp = [
+          50009
+          50010
+          50011
+        ];
+      };
+    "one interface is open, the others not" =
+      let
+        config = with' { firewallInterfaces = [ "enp3s0" ]; };
+      in
+      (firewall config).tcp == [ ]
+      && lib.elem 47989 config.networking.firewall.interfaces.enp3s0.allowedTCPPorts;
+    "compositors of sessions are on the path" =
+      lib.elem pkgs.kdePackages.kwin (unit many).path
+      && lib.elem pkgs.mutter (unit many).path
+      && !lib.elem pkgs.sway (unit many).path;
+    "an ordinary user can be named" =
+      let
+        config = evaluated {
+          users.users.ada = {
+            isNormalUser = true;
+            uid = 1000;
+          };
+          services.lumen = {
+            enable = true;
+            user = "ada";
+            uid = 1000;
+          };
+        };
+      in
+      lib.filter (one: !one.assertion) config.assertions == [ ]
+      && (unit config).serviceConfig.User == "ada"
+      && (unit config).environment.XDG_RUNTIME_DIR == "/run/user/1000"
+      && config.users.users.ada.linger
+      && !(config.users.users ? lumen);
+    "NVIDIA brings its driver" =
+      let
+        config = with' { gpu = "nvidia"; };
+      in
+      config.services.xserver.videoDrivers == [ "nvidia" ]
+      && config.hardware.nvidia.open
+      && config.hardware.graphics.enable
+      && lib.elem "render" config.users.users.lumen.extraGroups;
+    "Intel brings its encoder" =
+      lib.elem pkgs.vpl-gpu-rt
+        (with' { gpu = "intel"; }).hardware.graphics.extraPackages;
+    "an appliance is open, awake and without a login screen" =
+      let
+        config = with' { appliance.enable = true; };
+      in
+      lib.elem 47989 (firewall config).tcp
+      && !config.services.displayManager.enable
+      && !config.systemd.targets.suspend.enable
+      && config.networking.firewall.enable;
+    "an appliance opens only the interfaces that are named" =
+      (firewall (with' {
+        appliance.enable = true;
+        firewallInterfaces = [ "lan" ];
+      })).tcp == [ ];
+    "everything together has no complaint" =
+      complaints {
+        services.lumen = {
+          enable = true;
+          gpu = "amd";
+          sessions = [ "gamescope" ];
+          settings.apps = [
+            {
+              name = "Steam";
+              display = "gamescope";
+            }
+          ];
+        };
+      } == [ ];
+
+    "root is refused with a remedy" = complains "must not be root.*ordinary user" {
+      users.users.root = { };
+      services.lumen = {
+        enable = true;
+        user = "root";
+      };
+    };
+    "a user that is not there is named" = complains "'ghost', which users.users does not have" {
+      services.lumen = {
+        enable = true;
+        user = "ghost";
+      };
+    };
+    "two numbers for one user are named" =
+      complains "services.lumen.uid is 1000, but users.users.ada.uid"
+        {
+          users.users.ada.uid = 1001;
+          services.lumen = {
+            enable = true;
+            user = "ada";
+            uid = 1000;
+          };
+        };
+    "an application without its compositor is named" =
+      complains "use kwin, which services.lumen.sessions does not install"
+        {
+          services.lumen = {
+            enable = true;
+            settings.apps = [
+              {
+                name = "Desktop";
+                display = "kwin";
+              }
+            ];
+          };
+        };
+    "a client without anything that proves it is named" = complains "none or both: tv" {
+      services.lumen = {
+        enable = true;
+        pairedClients.tv = { };
+      };
+    };
+    "clients in settings are refused" = complains "declare clients by services.lumen.pairedClients" {
+      services.lumen = {
+        enable = true;
+        settings.clients = [ ];
+      };
+    };
+    "two answers about the firewall are refused" = complains "set one of them" {
+      services.lumen = {
+        enable = true;
+        openFirewall = true;
+        firewallInterfaces = [ "lan" ];
+      };
+    };
+    "sound without PipeWire is refused" =
+      complains "needs PipeWire, but services.pipewire.enable is false"
+        {
+          services.pipewire.enable = false;
+          services.lumen.enable = true;
+        };
+    "a user's name must be one" = refuses (with' { user = "Ada Lovelace"; }).services.lumen.user;
+    "a GPU that there is not is refused" = refuses (with' { gpu = "voodoo"; }).services.lumen.gpu;
+    "a port without room for the others is refused" =
+      refuses
+        (with' { settings.port = 80; }).services.lumen.settings.port;
+    "a compositor that there is not is refused" =
+      refuses
+        (with' { sessions = [ "weston" ]; }).services.lumen.sessions;
+    "a fingerprint must be one" =
+      refuses
+        (with' { pairedClients.tv.fingerprint = "abc"; }).services.lumen.pairedClients;
+    "a misspelt option is refused" = refuses (with' { openFirewal = true; }).services.lumen.enable;
+  };
+in
+lib.filter (name: !holds.${name}) (lib.attrNames holds)
