@@ -12,9 +12,13 @@ use crate::input::InputSink;
 
 use super::DisplayError;
 
-/// How long a compositor may take to come up, or to answer a request. Past it the request has failed: nobody waits for
-/// a dialog that nobody sees.
+/// How long a compositor that is up may take to answer a request. Past it the request has failed: nobody waits for a
+/// dialog that nobody sees.
 pub const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long a compositor of the session's own may take to come up, on machines that are slow or busy. One that ends
+/// before is noticed at once.
+pub const START_PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a compositor is started with.
 #[derive(Debug, Clone)]

@@ -22,7 +22,7 @@ use crate::input::kwin::FakeInput;
 use crate::mediaserver::Remote;
 
 use super::DisplayError;
-use super::compositor::{Compositor, CompositorSpec, PATIENCE, has_render_node};
+use super::compositor::{Compositor, CompositorSpec, PATIENCE, START_PATIENCE, has_render_node};
 use super::process::{Process, find_program};
 pub use permission::permission;
 use screencast::{Screencast, Source};
@@ -34,9 +34,6 @@ const OLDEST: (u32, u32) = (6, 7);
 
 /// Name of the Wayland socket in the session's directory.
 const SOCKET: &str = "wayland-lumen";
-
-/// How long KWin may take to come up and answer: it listens long before it does. One that ends is noticed at once.
-const START_PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long the status of a KWin that closed its socket is waited for.
 const STATUS_TIME: Duration = Duration::from_secs(1);

@@ -15,6 +15,7 @@ pub mod gamescope;
 pub mod kwin;
 #[cfg(feature = "pipewire")]
 pub mod mutter;
+pub mod placeholder;
 #[cfg(feature = "pipewire")]
 pub mod portal;
 pub mod process;

@@ -3,6 +3,7 @@
 pub mod ei;
 pub mod kernel;
 pub mod kwin;
+pub mod late;
 #[cfg(feature = "pipewire")]
 pub mod mutter;
 #[cfg(feature = "pipewire")]
