@@ -72,8 +72,13 @@ pub trait Compositor: Send {
     /// Where it takes pointer, keyboard, touch and pen. Gamepads never come here.
     ///
     /// # Errors
-    /// If it takes no input, or does not answer in time.
+    /// [`DisplayError::NoInput`] if it takes none but that of the machine; or if it does not answer in time.
     fn input(&mut self) -> Result<Box<dyn InputSink>, DisplayError>;
+
+    /// What leads the client's positions to a device that spans the desktop, where its pictures do not.
+    fn fitted(&self, device: Box<dyn InputSink>) -> Box<dyn InputSink> {
+        device
+    }
 
     /// `Some` once it is gone, with what is known about why. Returns at once.
     fn gone(&mut self) -> Option<String>;

@@ -68,6 +68,14 @@ pub enum DisplayError {
         /// What happened.
         reason: String,
     },
+    /// The backend takes no input of its own. Its desktop has that of the machine alone.
+    #[error("{backend} takes no input: {reason}")]
+    NoInput {
+        /// Name of the backend.
+        backend: &'static str,
+        /// What is missing, and what would mend it.
+        reason: String,
+    },
     /// The application or one of its steps could not be started.
     #[error("{what} cannot be started: {reason}")]
     Application {

@@ -81,7 +81,11 @@ pub fn start(spec: &CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError>
     let watch = crate::wayland::connect_to(&place.ipc).map_err(|error| failed(error.to_string()))?;
     let layout = Layout::from_environment(&spec.environment);
     let deadline = Instant::now() + PATIENCE;
-    let input = WaylandInput::open(&place.wayland, host.seat(), host.output(), spec.mode, &layout, deadline)
+    let escort = match &host {
+        Host::Own(_) => None,
+        Host::Running(guest) => Some(guest.escort()),
+    };
+    let input = WaylandInput::open(&place.wayland, host.seat(), host.output(), spec.mode, &layout, escort, deadline)
         .map_err(|error| failed(error.to_string()))?;
     input.enter();
     if let Host::Running(guest) = &host {
