@@ -29,7 +29,6 @@ use crate::error::ClientError;
 use crate::options::StreamOptions;
 use crate::picture::Picture;
 use crate::report::{Ending, StreamReport};
-use crate::script::Script;
 
 /// How long a session waits for its last input to show up in a picture.
 const ECHO_TIMEOUT: Duration = Duration::from_secs(10);

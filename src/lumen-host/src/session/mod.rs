@@ -81,7 +81,7 @@ struct Worker {
     /// When the session lost its client or its daemon; it ends when both were away for too long.
     alone_since: Option<Instant>,
     /// Behind all that belongs to the session: the steps after it run when that has ended.
-    steps: Option<Steps>,
+    steps: Option<Box<Steps>>,
     /// Last: the daemon takes its end for that of the worker.
     link: Option<Link>,
 }
@@ -89,7 +89,7 @@ struct Worker {
 /// How far the display is.
 enum Stage {
     /// On its way up. A stream shows a placeholder meanwhile.
-    Opening(Opening),
+    Opening(Box<Opening>),
     /// There.
     Open(Box<dyn VirtualDisplay>),
 }
@@ -115,7 +115,7 @@ impl Worker {
         Self {
             spec,
             link: Some(link),
-            stage: Stage::Opening(opening),
+            stage: Stage::Opening(Box::new(opening)),
             input: Late::default(),
             stream: None,
             video_events: mpsc::channel(),

@@ -23,7 +23,7 @@ pub struct Opening {
     news: Receiver<News>,
     session: String,
     given_up: Arc<AtomicBool>,
-    steps: Option<Steps>,
+    steps: Option<Box<Steps>>,
     /// The thread has said all it had to say.
     over: bool,
 }
@@ -31,7 +31,7 @@ pub struct Opening {
 /// What has come up.
 pub struct Opened {
     /// To be dropped after the display.
-    pub steps: Steps,
+    pub steps: Box<Steps>,
     /// The display, with the application on it.
     pub display: Box<dyn VirtualDisplay>,
     /// Its input.
@@ -41,7 +41,7 @@ pub struct Opened {
 type Display = (Box<dyn VirtualDisplay>, Box<dyn InputSink>);
 
 enum News {
-    Prepared(Steps),
+    Prepared(Box<Steps>),
     Display(Result<Display, DisplayError>),
 }
 
@@ -105,7 +105,7 @@ impl Drop for Opening {
 fn open(spec: &SessionSpec, given_up: &AtomicBool, news: &Sender<News>) {
     // Whoever gave up hears nothing more, and what is sent to nobody is ended.
     match Steps::begin_unless(spec, given_up) {
-        Ok(steps) => _ = news.send(News::Prepared(steps)),
+        Ok(steps) => _ = news.send(News::Prepared(Box::new(steps))),
         Err(error) => {
             let _ = news.send(News::Display(Err(error)));
             return;
