@@ -11,7 +11,7 @@ use lumen_host::display::process::find_program;
 use crate::bed::{PATIENCE, become_ordinary, eventually, need};
 use crate::harness::{Host, begin, ending, turn, watch};
 use crate::leftovers::{Around, Inventory};
-use crate::stage::type_text;
+use crate::stage::{Scenery, Stage, seen, type_text};
 
 /// What the program fills its screen with.
 const GREEN: [u8; 3] = [0x10, 0xA0, 0x10];
@@ -35,18 +35,10 @@ impl Slow {
         let mut host = Host::prepared(&format!(
             "[[apps]]\nname = \"Desk\"\ndisplay = \"wlroots\"\ncommand = [{command}]\n{more}\n"
         ));
-        let (home, programs) = (host.path("home"), host.path("programs"));
-        for directory in [&home, &programs] {
-            fs::create_dir(directory).expect("a directory");
-        }
-        let sway = find_program("sway").expect("it is installed");
-        let sway = sway.display();
-        let script = format!("#!/bin/sh\n[ \"$1\" = --version ] && exec {sway} \"$@\"\n{first}\nexec {sway} \"$@\"\n");
-        fs::write(programs.join("sway"), script).expect("written");
-        fs::set_permissions(programs.join("sway"), fs::Permissions::from_mode(0o755)).expect("ours");
-        let path = std::env::var("PATH").unwrap_or_default();
+        let home = host.path("home");
+        fs::create_dir(&home).expect("a directory");
         let mut serve = host.command();
-        serve.env("HOME", &home).env("LC_ALL", "C.UTF-8").env("PATH", format!("{}:{path}", programs.display()));
+        serve.env("HOME", &home).env("LC_ALL", "C.UTF-8").env("PATH", slow_sway(&host, first));
         host.serve_by(serve);
         let before = Inventory::of(&host, &Around::default());
         Self { host, before }
@@ -76,6 +68,18 @@ impl Slow {
     fn is_as_before(&self) {
         self.before.is_all_that_is_left(&self.host, &Around::default());
     }
+}
+
+/// A search path on which sway does `first` before it is one.
+fn slow_sway(host: &Host, first: &str) -> String {
+    let programs = host.path("programs");
+    fs::create_dir(&programs).expect("a directory");
+    let sway = find_program("sway").expect("it is installed");
+    let sway = sway.display();
+    let script = format!("#!/bin/sh\n[ \"$1\" = --version ] && exec {sway} \"$@\"\n{first}\nexec {sway} \"$@\"\n");
+    fs::write(programs.join("sway"), script).expect("written");
+    fs::set_permissions(programs.join("sway"), fs::Permissions::from_mode(0o755)).expect("ours");
+    format!("{}:{}", programs.display(), std::env::var("PATH").unwrap_or_default())
 }
 
 /// Waits for a file in the home directory.
@@ -130,6 +134,28 @@ fn a_client_sees_its_display_come_up_and_loses_nothing() {
     assert_eq!((report.audio.packets_lost, report.audio.decode_errors), (0, 0), "{report}");
     client.quit(&slow.host.address()).expect("it ends");
     slow.is_as_before();
+}
+
+#[test]
+fn the_sound_of_a_late_display_is_heard_in_the_same_stream() {
+    let _turn = turn();
+    let mut stage = Stage::prepared(Scenery { desktop: None, shared_sound: false, config: "" });
+    let mut serve = stage.command();
+    serve.env("PATH", slow_sway(&stage.host, &until("go")));
+    stage.host.serve_by(serve);
+    stage.before = Inventory::of(&stage.host, &stage.around);
+    let client = stage.host.client("ann");
+    let session = begin(&client, &stage.host.address(), &stage.options("ann", "Own", (640, 360, 30)));
+    eventually("there is sound, and it is silence", || {
+        let heard = stage.heard("ann");
+        (heard.len() == 96_000).then(|| assert!(heard.iter().all(|sample| sample.abs() < 0.01)))
+    });
+    fs::write(stage.host.path("home/go"), "").expect("written");
+    eventually("its own colour is seen", || (seen(&session) == Some("ann")).then_some(()));
+    stage.hears_its_tone("ann");
+    drop(session);
+    client.quit(&stage.host.address()).expect("it ends");
+    stage.is_as_before();
 }
 
 #[test]
