@@ -97,7 +97,8 @@ impl Timeline {
 pub struct Frame {
     /// The pixels. The pool that made the buffer takes it back when the last clone is dropped.
     pub image: Arc<CpuImage>,
-    /// Counts the pictures of a capture from 1; gaps are pictures that were replaced before anybody saw them.
+    /// Counts the pictures of a capture from 1; gaps are pictures that were replaced before anybody saw them. It begins
+    /// anew where what follows has nothing to do with what was shown before.
     pub serial: u64,
     /// Stamps of the stages.
     pub timeline: Timeline,

@@ -1,5 +1,6 @@
 //! Audio: a session's sound as interleaved float samples at 48 kHz, and its Opus encoder.
 
+pub mod late;
 pub mod opus;
 #[cfg(feature = "pipewire")]
 pub mod sink;

@@ -2,6 +2,7 @@
 
 pub mod fit;
 pub mod mailbox;
+pub mod opening;
 #[cfg(feature = "pipewire")]
 pub mod pipewire;
 pub mod wayland;

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use lumen_core::gamestream::control::Termination;
@@ -38,6 +38,10 @@ const ORPHAN_LIMIT: Duration = Duration::from_secs(15);
 
 /// For so long a client whose launch was replaced still gets an answer over RTSP.
 const REPLACED_LIMIT: Duration = Duration::from_secs(20);
+
+/// For so long a launch waits for its display before it is answered. What fails meanwhile is told in the answer; what
+/// takes longer is streamed as it comes up.
+const LAUNCH_PATIENCE: Duration = Duration::from_secs(3);
 
 /// What the engine must know.
 #[derive(Debug, Clone)]
@@ -70,6 +74,8 @@ pub struct Engine {
     sockets: Arc<MediaSockets>,
     control: OnceLock<ControlHandle>,
     state: Mutex<State>,
+    /// A display came up, or a session ended.
+    changed: Condvar,
     /// For the threads that listen to workers.
     this: Weak<Engine>,
 }
@@ -89,6 +95,7 @@ struct Session {
     worker: Worker,
     created: Instant,
     launch: Option<Launch>,
+    start: Arc<Start>,
     mode: Mode,
     codec: Codec,
     stats: SessionStats,
@@ -96,6 +103,21 @@ struct Session {
     orphaned_stream: Option<Instant>,
     /// RTSP of launches that a newer one replaced: their clients are told so, in words that they can read.
     replaced: Vec<Replaced>,
+}
+
+/// How the start of a session went, for whoever launched it.
+#[derive(Debug, Default)]
+struct Start(OnceLock<Result<(), EndReason>>);
+
+impl Start {
+    fn went(&self, how: Result<(), EndReason>) {
+        // The first word counts.
+        let _ = self.0.set(how);
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.get().is_some()
+    }
 }
 
 #[derive(Debug)]
@@ -151,6 +173,7 @@ impl Engine {
             sockets,
             control: OnceLock::new(),
             state: Mutex::default(),
+            changed: Condvar::new(),
             this: this.clone(),
         })
     }
@@ -184,6 +207,7 @@ impl Engine {
         }
         state.last_launch += 1;
         let id = LaunchId(state.last_launch);
+        let mut awaited = None;
         match (request.verb, state.of_owner(owner.fingerprint.as_bytes())) {
             (LaunchVerb::Launch, Some(_)) => return Err(RefusedReason::Busy),
             (LaunchVerb::Resume, None) => return Err(RefusedReason::NothingRunning),
@@ -202,14 +226,29 @@ impl Engine {
                     tracing::error!(client = %owner.name, "{error:#}");
                     RefusedReason::Failed(format!("{error:#}"))
                 })?;
+                awaited = Some(Arc::clone(&session.start));
                 state.sessions.insert(session.spec.id, session);
             }
         }
         let session = state.of_owner(owner.fingerprint.as_bytes()).ok_or(RefusedReason::NothingRunning)?;
         session.launch = Some(Launch::new(id, request, client, encrypted));
         tracing::info!(session = %session.spec.id, client = %owner.name, verb = ?request.verb, encrypted, "launch");
+        if let Some(start) = awaited {
+            self.started(state, &start)?;
+        }
         let session_url = SessionUrl::new(local, self.config.ports.rtsp, encrypted);
         Ok(LaunchReply { verb: request.verb, session_url })
+    }
+
+    /// Waits, without the lock, until the display of a session is up or still on its way after a while.
+    fn started(&self, state: MutexGuard<'_, State>, start: &Start) -> Result<(), RefusedReason> {
+        let waited = self.changed.wait_timeout_while(state, LAUNCH_PATIENCE, |_| !start.is_over());
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        match start.0.get() {
+            None | Some(Ok(())) => Ok(()),
+            Some(Err(EndReason::Failed(reason))) => Err(RefusedReason::Failed(reason.clone())),
+            Some(Err(reason)) => Err(RefusedReason::Failed(format!("The session ended: {reason}"))),
+        }
     }
 
     /// Ends a session; `false` if there is none.
@@ -218,6 +257,7 @@ impl Engine {
             let mut state = self.lock();
             let Some(session) = state.sessions.remove(&id) else { return false };
             state.ending.insert(id, session.spec.clone());
+            self.went(&session, Err(reason.clone()));
             session
         };
         tracing::info!(session = %id, %reason, "ending");
@@ -293,6 +333,8 @@ impl Engine {
                     worker,
                     created: Instant::now(),
                     launch: None,
+                    // Nobody waits for it: it was launched before this daemon began.
+                    start: Arc::default(),
                     mode,
                     codec: Codec::H264,
                     stats: SessionStats::default(),
@@ -420,6 +462,7 @@ impl Engine {
             worker,
             created: Instant::now(),
             launch: None,
+            start: Arc::default(),
             mode,
             codec: Codec::H264,
             stats: SessionStats::default(),
@@ -439,6 +482,12 @@ impl Engine {
         tracing::info!(session = %session.spec.id, why, "suspended");
         self.end_control(launch.id, None);
         session.tell(&ToWorker::Suspend);
+    }
+
+    /// The start of a session is over.
+    fn went(&self, session: &Session, how: Result<(), EndReason>) {
+        session.start.went(how);
+        self.changed.notify_all();
     }
 
     fn end_control(&self, launch: LaunchId, reason: Option<Termination>) {

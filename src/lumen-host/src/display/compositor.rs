@@ -12,9 +12,13 @@ use crate::input::InputSink;
 
 use super::DisplayError;
 
-/// How long a compositor may take to come up, or to answer a request. Past it the request has failed: nobody waits for
-/// a dialog that nobody sees.
+/// How long a compositor that is up may take to answer a request. Past it the request has failed: nobody waits for a
+/// dialog that nobody sees.
 pub const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long a compositor of the session's own may take to come up, on machines that are slow or busy. One that ends
+/// before is noticed at once.
+pub const START_PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a compositor is started with.
 #[derive(Debug, Clone)]
@@ -68,8 +72,13 @@ pub trait Compositor: Send {
     /// Where it takes pointer, keyboard, touch and pen. Gamepads never come here.
     ///
     /// # Errors
-    /// If it takes no input, or does not answer in time.
+    /// [`DisplayError::NoInput`] if it takes none but that of the machine; or if it does not answer in time.
     fn input(&mut self) -> Result<Box<dyn InputSink>, DisplayError>;
+
+    /// What leads the client's positions to a device that spans the desktop, where its pictures do not.
+    fn fitted(&self, device: Box<dyn InputSink>) -> Box<dyn InputSink> {
+        device
+    }
 
     /// `Some` once it is gone, with what is known about why. Returns at once.
     fn gone(&mut self) -> Option<String>;

@@ -13,9 +13,9 @@ use crate::audio::sink::SessionSound;
 use crate::capture::Capture;
 use crate::config::OnExit;
 use crate::frame::Mode;
-use crate::input::InputSink;
-use crate::input::kernel::KernelInput;
+use crate::input::kernel::{KernelInput, KernelInputError};
 use crate::input::split::Split;
+use crate::input::{Deaf, InputSink};
 use crate::link::{AppSpec, SessionSpec};
 use crate::mediaserver::MediaServer;
 
@@ -42,6 +42,28 @@ pub fn clean_up_abandoned(sessions: &Path) {
         {
             tracing::info!(session, "a session was left without its worker; putting it away");
             super::clean_up(session, &directory);
+        }
+    }
+}
+
+/// The display's own input; where it says that it has none, devices of the kernel, which are everybody's on the machine;
+/// where there are none of these either, nothing: a session that one can only look at.
+fn own_or_machines(
+    own: Result<Box<dyn InputSink>, DisplayError>,
+    machines: impl FnOnce() -> Result<Box<dyn InputSink>, KernelInputError>,
+) -> Result<Box<dyn InputSink>, DisplayError> {
+    let reason = match own {
+        Err(DisplayError::NoInput { backend, reason }) => format!("{backend} takes no input: {reason}"),
+        own => return own,
+    };
+    match machines() {
+        Ok(machines) => {
+            tracing::info!(reason, "the session types by devices of the kernel");
+            Ok(machines)
+        }
+        Err(error) => {
+            tracing::error!(reason, %error, remedy = error.remedy(), "this session has no input");
+            Ok(Box::new(Deaf))
         }
     }
 }
@@ -170,7 +192,7 @@ impl VirtualDisplay for Desktop {
     }
 
     fn input(&mut self) -> Result<Box<dyn InputSink>, DisplayError> {
-        let rest = self.compositor.input()?;
+        let own = self.compositor.input();
         if self.pads.is_none() {
             self.pads = KernelInput::pads(&self.session)
                 .inspect_err(
@@ -178,6 +200,15 @@ impl VirtualDisplay for Desktop {
                 )
                 .ok();
         }
+        let (session, mode) = (&self.session, self.compositor.mode());
+        let desk = || {
+            let machine = match self.pads.clone() {
+                Some(pads) => pads.with_desk(session, mode)?,
+                None => KernelInput::everything(session, mode)?,
+            };
+            Ok(self.compositor.fitted(Box::new(machine)))
+        };
+        let rest = own_or_machines(own, desk)?;
         let pads = self.pads.clone().map(|pads| Box::new(pads) as Box<dyn InputSink>);
         Ok(Box::new(Split::new(pads, rest)))
     }
@@ -206,5 +237,55 @@ impl VirtualDisplay for Desktop {
             Some(_) if self.compositor.runs_command() => DisplayState::ApplicationEnded,
             Some(reason) => DisplayState::Gone(reason),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+
+    use lumen_core::gamestream::control::HostMessage;
+    use lumen_core::gamestream::input::{InputEvent, RelativeMotion};
+
+    use super::*;
+    use crate::input::kernel::Node;
+
+    struct Ear(&'static str, Sender<&'static str>);
+
+    impl InputSink for Ear {
+        fn handle(&mut self, _event: &InputEvent) {
+            self.1.send(self.0).expect("somebody listens");
+        }
+        fn release_all(&mut self) {}
+        fn poll_feedback(&mut self) -> Option<HostMessage> {
+            None
+        }
+    }
+
+    type Machines = Result<&'static str, KernelInputError>;
+
+    /// Who hears of an event.
+    fn heard(own: Result<&'static str, DisplayError>, machines: Machines) -> Result<Vec<&'static str>, String> {
+        let (sender, ears) = channel();
+        let ear = |name| Box::new(Ear(name, sender.clone())) as Box<dyn InputSink>;
+        let mut sink = own_or_machines(own.map(ear), || machines.map(ear)).map_err(|error| error.to_string())?;
+        sink.handle(&InputEvent::MouseRelative(RelativeMotion { dx: 1, dy: 1 }));
+        sink.release_all();
+        Ok(ears.try_iter().collect())
+    }
+
+    #[test]
+    fn only_a_display_that_says_it_has_no_input_gets_that_of_the_machine() {
+        let none = || Err(DisplayError::NoInput { backend: "x", reason: "none".to_owned() });
+        let broken = || Err(DisplayError::Failed { backend: "x", reason: "broken".to_owned() });
+        assert_eq!(heard(Ok("own"), Ok("machine")), Ok(vec!["own"]));
+        assert_eq!(heard(none(), Ok("machine")), Ok(vec!["machine"]));
+        assert_eq!(heard(broken(), Ok("machine")), Err("x failed: broken".to_owned()));
+    }
+
+    #[test]
+    fn a_machine_without_devices_leaves_a_session_to_look_at() {
+        let none = Err(DisplayError::NoInput { backend: "x", reason: "none".to_owned() });
+        assert_eq!(heard(none, Err(KernelInputError::Denied(Node::Uinput))), Ok(vec![]));
     }
 }

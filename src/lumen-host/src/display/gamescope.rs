@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::capture::Capture;
 use crate::capture::mailbox::{Mailbox, MailboxCapture};
@@ -18,7 +18,7 @@ use crate::input::ei::{EiSink, Surface};
 use crate::mediaserver::Remote;
 
 use super::DisplayError;
-use super::compositor::{Compositor, CompositorSpec, PATIENCE};
+use super::compositor::{Compositor, CompositorSpec, PATIENCE, START_PATIENCE};
 use super::process::{Process, find_program};
 
 const NAME: &str = "gamescope";
@@ -29,9 +29,6 @@ const OLDEST: (u32, u32) = (3, 16);
 /// Its sockets in a directory where it is alone.
 const WAYLAND_SOCKET: &str = "gamescope-0";
 const EI_SOCKET: &str = "gamescope-0-ei";
-
-/// How long it may take to come up: it compiles its shaders the first time. One that ends is noticed at once.
-const START_PATIENCE: Duration = Duration::from_secs(120);
 
 /// What it runs when there is no application: something that waits.
 const NOTHING: [&str; 2] = ["sleep", "infinity"];

@@ -20,9 +20,10 @@ use crate::frame::Mode;
 use crate::input::InputSink;
 use crate::input::kwin::FakeInput;
 use crate::mediaserver::Remote;
+use crate::wayland::LinkError;
 
 use super::DisplayError;
-use super::compositor::{Compositor, CompositorSpec, PATIENCE, has_render_node};
+use super::compositor::{Compositor, CompositorSpec, PATIENCE, START_PATIENCE, has_render_node};
 use super::process::{Process, find_program};
 pub use permission::permission;
 use screencast::{Screencast, Source};
@@ -34,9 +35,6 @@ const OLDEST: (u32, u32) = (6, 7);
 
 /// Name of the Wayland socket in the session's directory.
 const SOCKET: &str = "wayland-lumen";
-
-/// How long KWin may take to come up and answer: it listens long before it does. One that ends is noticed at once.
-const START_PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long the status of a KWin that closed its socket is waited for.
 const STATUS_TIME: Duration = Duration::from_secs(1);
@@ -229,8 +227,12 @@ impl Compositor for Kwin {
 
     fn input(&mut self) -> Result<Box<dyn InputSink>, DisplayError> {
         let screen = self.screen.as_ref().ok_or_else(|| failed("it has no output".to_owned()))?;
-        let input = FakeInput::open(&self.socket, screen.cast.position(), self.mode, Instant::now() + PATIENCE)
-            .map_err(|error| failed(error.to_string()))?;
+        let input = FakeInput::open(&self.socket, screen.cast.position(), self.mode, Instant::now() + PATIENCE);
+        let input = input.map_err(|error| match (error, self.instance) {
+            // A desktop that somebody sits at listens to the machine; one without a screen listens to nobody.
+            (LinkError::Missing(reason), Instance::Running) => DisplayError::NoInput { backend: NAME, reason },
+            (error, _) => failed(error.to_string()),
+        })?;
         Ok(Box::new(input))
     }
 

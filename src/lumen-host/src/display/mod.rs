@@ -15,6 +15,7 @@ pub mod gamescope;
 pub mod kwin;
 #[cfg(feature = "pipewire")]
 pub mod mutter;
+pub mod placeholder;
 #[cfg(feature = "pipewire")]
 pub mod portal;
 pub mod process;
@@ -65,6 +66,14 @@ pub enum DisplayError {
         /// Name of the backend.
         backend: &'static str,
         /// What happened.
+        reason: String,
+    },
+    /// The backend takes no input of its own. Its desktop has that of the machine alone.
+    #[error("{backend} takes no input: {reason}")]
+    NoInput {
+        /// Name of the backend.
+        backend: &'static str,
+        /// What is missing, and what would mend it.
         reason: String,
     },
     /// The application or one of its steps could not be started.

@@ -16,6 +16,7 @@ use crate::capture::{Capture, Captured};
 use crate::frame::Mode;
 use crate::input::InputSink;
 use crate::input::ei::{EiSink, Surface};
+use crate::input::kernel::Node;
 use crate::input::portal::{FittedInput, PortalDevices};
 use crate::input::remote::RemoteInput;
 
@@ -37,9 +38,19 @@ pub const DIALOG_PATIENCE: Duration = Duration::from_secs(60);
 pub fn find() -> Result<String, String> {
     let bus = Bus::connect(&address(&[]))
         .map_err(|reason| format!("no desktop runs for this user ({reason}); log in, and start lumen as that user"))?;
-    let found = session::Versions::of(&bus).map(|versions| versions.to_string());
+    let found = session::Versions::of(&bus).map(|versions| {
+        if versions.takes_input() { versions.to_string() } else { format!("{versions}; {}", input_of_the_machine()) }
+    });
     bus.close();
     found
+}
+
+/// What takes the place of input that the portal does not take.
+fn input_of_the_machine() -> String {
+    match Node::Uinput.open() {
+        Ok(_) => "input by devices of the kernel".to_owned(),
+        Err(error) => format!("no input: {error}; {}", error.remedy()),
+    }
 }
 
 /// Asks for the screen of the desktop that runs.
@@ -133,6 +144,10 @@ impl Compositor for Portal {
     }
 
     fn input(&mut self) -> Result<Box<dyn InputSink>, DisplayError> {
+        if !self.session.takes_input() {
+            let reason = "its desktop has no RemoteDesktop portal; GNOME's and KDE's have one".to_owned();
+            return Err(DisplayError::NoInput { backend: NAME, reason });
+        }
         let surface = self.session.size().unwrap_or(self.shown);
         let inner: Box<dyn InputSink> = match self.session.ei().map_err(|error| failed(error.to_string()))? {
             Some(socket) => {
@@ -144,7 +159,11 @@ impl Compositor for Portal {
                 Box::new(RemoteInput::new(devices, surface))
             }
         };
-        Ok(Box::new(FittedInput::new(inner, self.frame.clone())))
+        Ok(self.fitted(inner))
+    }
+
+    fn fitted(&self, device: Box<dyn InputSink>) -> Box<dyn InputSink> {
+        Box::new(FittedInput::new(device, self.frame.clone()))
     }
 
     fn gone(&mut self) -> Option<String> {

@@ -6,6 +6,7 @@
 //! killed. They do not run when the machine or worker and daemon together went down.
 
 use std::process::{Command, ExitStatus};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::link::SessionSpec;
@@ -44,9 +45,17 @@ impl Steps {
     /// # Errors
     /// [`DisplayError::Application`] for the first that fails; those after the session have run then.
     pub fn begin(spec: &SessionSpec) -> Result<Self, DisplayError> {
+        Self::begin_unless(spec, &AtomicBool::new(false))
+    }
+
+    /// The same, until `given_up` is set: the step that runs is ended then, as if it had failed.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
+    pub fn begin_unless(spec: &SessionSpec, given_up: &AtomicBool) -> Result<Self, DisplayError> {
         let steps = Self { spec: spec.clone() };
         for step in &spec.app.before {
-            run(step, spec, PATIENCE).map_err(|reason| DisplayError::Application {
+            run(step, spec, PATIENCE, given_up).map_err(|reason| DisplayError::Application {
                 what: format!("the step `{}`", step.join(" ")),
                 reason,
             })?;
@@ -69,33 +78,34 @@ pub fn longest_after(spec: &SessionSpec) -> Duration {
 /// Runs the steps after the session, one after another, whether or not those before them succeed.
 pub fn after(spec: &SessionSpec) {
     for step in &spec.app.after {
-        if let Err(reason) = run(step, spec, PATIENCE) {
+        if let Err(reason) = run(step, spec, PATIENCE, &AtomicBool::new(false)) {
             tracing::warn!(session = %spec.id, step = step.join(" "), reason, "a step after the session failed");
         }
     }
 }
 
 /// Runs one step, and ends what it leaves running.
-fn run(step: &[String], spec: &SessionSpec, patience: Duration) -> Result<(), String> {
+fn run(step: &[String], spec: &SessionSpec, patience: Duration, given_up: &AtomicBool) -> Result<(), String> {
     let (program, arguments) = step.split_first().ok_or("no program is named")?;
     let directory = directory_of(&spec.app);
     let file = program_in(&directory, program).ok_or("there is no such program; name its full path, or install it")?;
     let mut command = Command::new(file);
     command.args(arguments).current_dir(directory).envs(variables(spec)).envs(&spec.app.environment);
     let mut step = Process::spawn(command, &spec.id.to_string()).map_err(|error| error.to_string())?;
-    match ended(&mut step, patience) {
+    match ended(&mut step, patience, given_up) {
         Some(status) if status.success() => Ok(()),
         Some(status) => Err(status.to_string()),
+        None if given_up.load(Ordering::Relaxed) => Err("the session was ended meanwhile".to_owned()),
         None => Err(format!("it did not end within {} s", patience.as_secs_f64())),
     }
 }
 
-fn ended(step: &mut Process, patience: Duration) -> Option<ExitStatus> {
+fn ended(step: &mut Process, patience: Duration, given_up: &AtomicBool) -> Option<ExitStatus> {
     let deadline = Instant::now() + patience;
     loop {
         match step.poll() {
             Some(status) => return Some(status),
-            None if Instant::now() >= deadline => return None,
+            None if Instant::now() >= deadline || given_up.load(Ordering::Relaxed) => return None,
             None => std::thread::sleep(Duration::from_millis(5)),
         }
     }
@@ -136,9 +146,20 @@ mod tests {
     }
 
     #[test]
+    fn a_session_that_is_given_up_does_not_wait_for_its_steps() {
+        let mut spec = spec();
+        spec.id = SessionId(40_002);
+        spec.app.before = vec![["sleep", "600"].map(str::to_owned).to_vec()];
+        let error = Steps::begin_unless(&spec, &AtomicBool::new(true)).expect_err("it is given up").to_string();
+        assert!(error.contains("sleep 600") && error.contains("ended meanwhile"), "{error}");
+        assert_eq!(process::of_session("40002"), []);
+    }
+
+    #[test]
     fn a_step_that_does_not_end_is_ended() {
         let step = ["sleep", "600"].map(str::to_owned);
-        let reason = run(&step, &spec(), Duration::from_millis(50)).expect_err("it cannot succeed");
+        let reason =
+            run(&step, &spec(), Duration::from_millis(50), &AtomicBool::new(false)).expect_err("it cannot succeed");
         assert!(reason.contains("did not end"), "{reason}");
         assert_eq!(process::of_session("40001"), []);
     }

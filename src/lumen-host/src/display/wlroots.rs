@@ -28,7 +28,7 @@ use crate::input::wayland::{Layout, WaylandInput};
 use crate::wayland::LinkError;
 
 use super::DisplayError;
-use super::compositor::{Compositor, CompositorSpec, PATIENCE};
+use super::compositor::{Compositor, CompositorSpec, PATIENCE, START_PATIENCE};
 
 use self::ipc::Ipc;
 use self::own::OwnSway;
@@ -63,10 +63,9 @@ pub fn find() -> Result<String, String> {
 /// If there is none, or it does not come up in time.
 pub fn start(spec: &CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError> {
     check(spec.mode)?;
-    let deadline = Instant::now() + PATIENCE;
     let (place, host) = match spec.instance {
         Instance::Own => {
-            let (place, own) = OwnSway::start(spec, deadline)?;
+            let (place, own) = OwnSway::start(spec, Instant::now() + START_PATIENCE)?;
             (place, Host::Own(own))
         }
         Instance::Running => {
@@ -81,7 +80,12 @@ pub fn start(spec: &CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError>
     ipc.set_mode(host.output(), spec.mode).map_err(failed)?;
     let watch = crate::wayland::connect_to(&place.ipc).map_err(|error| failed(error.to_string()))?;
     let layout = Layout::from_environment(&spec.environment);
-    let input = WaylandInput::open(&place.wayland, host.seat(), host.output(), spec.mode, &layout, deadline)
+    let deadline = Instant::now() + PATIENCE;
+    let escort = match &host {
+        Host::Own(_) => None,
+        Host::Running(guest) => Some(guest.escort()),
+    };
+    let input = WaylandInput::open(&place.wayland, host.seat(), host.output(), spec.mode, &layout, escort, deadline)
         .map_err(|error| failed(error.to_string()))?;
     input.enter();
     if let Host::Running(guest) = &host {

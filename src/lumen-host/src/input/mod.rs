@@ -3,6 +3,7 @@
 pub mod ei;
 pub mod kernel;
 pub mod kwin;
+pub mod late;
 #[cfg(feature = "pipewire")]
 pub mod mutter;
 #[cfg(feature = "pipewire")]
@@ -25,4 +26,18 @@ pub trait InputSink: Send {
 
     /// Feedback for the client (rumble, lights, motion rates) that came up since the last call.
     fn poll_feedback(&mut self) -> Option<HostMessage>;
+}
+
+/// Hears nothing: the input of a display that has none.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Deaf;
+
+impl InputSink for Deaf {
+    fn handle(&mut self, _event: &InputEvent) {}
+
+    fn release_all(&mut self) {}
+
+    fn poll_feedback(&mut self) -> Option<HostMessage> {
+        None
+    }
 }

@@ -12,6 +12,7 @@
 mod keyboard;
 mod keymap;
 mod pointer;
+mod single;
 mod text;
 
 use std::path::{Path, PathBuf};
@@ -34,9 +35,10 @@ use self::keyboard::Keyboard;
 use self::pointer::Pointer;
 use self::text::TextKeyboard;
 
-pub(crate) use self::keyboard::{DOWN, UP, XKB_V1};
 pub use self::keymap::Layout;
-pub(crate) use self::keymap::of_characters;
+pub(crate) use self::keymap::number_name;
+pub use self::single::Escort;
+pub(crate) use self::single::SingleKey;
 
 /// The virtual devices of an output. Clones are the same devices; they are removed with the last one.
 #[derive(Debug, Clone)]
@@ -50,6 +52,8 @@ struct Devices {
     pointer: Pointer,
     keyboard: Keyboard,
     text: TextKeyboard,
+    /// Pressed before and after what goes to a window, where the compositor may have led the seat astray.
+    escort: Option<[SingleKey; 2]>,
     clock: Clock,
     gone: Option<String>,
 }
@@ -61,6 +65,7 @@ struct DevicePlace {
     seat: String,
     output: String,
     layout: Layout,
+    escort: Option<Escort>,
 }
 
 #[derive(Debug, Default)]
@@ -87,7 +92,8 @@ delegate_noop!(State: ZwpVirtualKeyboardV1);
 
 impl WaylandInput {
     /// Makes the devices in the compositor behind `socket`: at the seat named `seat`, for the output named `output`,
-    /// which shows `mode`.
+    /// which shows `mode`. On a seat that the compositor may lead astray, `escort` are the keys that it has bound to
+    /// leading it back: so what a client does arrives where it should, whoever opens a window at that moment.
     ///
     /// # Errors
     /// If the compositor does not answer before `deadline`, or lacks one of the protocols.
@@ -97,6 +103,7 @@ impl WaylandInput {
         output: &str,
         mode: Mode,
         layout: &Layout,
+        escort: Option<Escort>,
         deadline: Instant,
     ) -> Result<Self, LinkError> {
         let place = DevicePlace {
@@ -104,6 +111,7 @@ impl WaylandInput {
             seat: seat.to_owned(),
             output: output.to_owned(),
             layout: layout.clone(),
+            escort,
         };
         Ok(Self(Arc::new(Mutex::new(Devices::open(place, mode, deadline)?))))
     }
@@ -173,11 +181,20 @@ impl Devices {
         let keyboard =
             Keyboard::new(keyboards.create_virtual_keyboard(&seat, &queue, ()), &place.layout).map_err(system)?;
         let text = TextKeyboard::new(keyboards.create_virtual_keyboard(&seat, &queue, ())).map_err(system)?;
+        let escort = match &place.escort {
+            Some(escort) => {
+                let other = state.desk.seat(&escort.after_seat)?;
+                let key = |seat, symbol| SingleKey::new(keyboards.create_virtual_keyboard(seat, &queue, ()), symbol);
+                let before = key(&seat, escort.before).map_err(system)?;
+                Some([before, key(&other, escort.after).map_err(system)?])
+            }
+            None => None,
+        };
         // With this answer the devices are there, and with them the seat's capabilities.
         link.roundtrip(&mut state, deadline)?;
         let clock = Clock(Instant::now());
         let pointer = Pointer::new(pointer, mode);
-        Ok(Self { place, link, state, pointer, keyboard, text, clock, gone: None })
+        Ok(Self { place, link, state, pointer, keyboard, text, escort, clock, gone: None })
     }
 
     fn handle(&mut self, event: &InputEvent) {
@@ -186,6 +203,14 @@ impl Devices {
             return;
         }
         let now = self.clock.now();
+        let escort = self.escort.as_ref().filter(|_| goes_to_a_window(event));
+        if let Some([before, _]) = escort {
+            // All of it in one go: the compositor does nothing else between these.
+            before.tap(now);
+            if matches!(event, InputEvent::MouseButton(_) | InputEvent::Scroll(_)) {
+                self.pointer.stay(now);
+            }
+        }
         match event {
             InputEvent::Key(key) => self.keyboard.key(now, key),
             InputEvent::Text(text) => {
@@ -206,6 +231,9 @@ impl Devices {
             | InputEvent::ControllerMotion(_)
             | InputEvent::ControllerBattery(_) => {}
         }
+        if let Some([_, after]) = escort {
+            after.tap(now);
+        }
         self.settle();
     }
 
@@ -224,8 +252,14 @@ impl Devices {
 
     fn release_all(&mut self) {
         let now = self.clock.now();
+        if let Some([before, _]) = &self.escort {
+            before.tap(now);
+        }
         self.keyboard.release_all(now);
         self.pointer.release_all(now);
+        if let Some([_, after]) = &self.escort {
+            after.tap(now);
+        }
         self.settle();
     }
 
@@ -241,6 +275,11 @@ impl Devices {
             Backlog::Full
         })
     }
+}
+
+/// Whether a window is told of it, rather than the pointer moved.
+fn goes_to_a_window(event: &InputEvent) -> bool {
+    !event.is_of_controller() && !matches!(event, InputEvent::MouseRelative(_) | InputEvent::MouseAbsolute(_))
 }
 
 impl Drop for Devices {

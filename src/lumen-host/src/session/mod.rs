@@ -2,6 +2,7 @@
 //! over a [`Link`]. It outlives its daemon: it streams on and waits to be taken back.
 
 mod audio;
+mod opening;
 mod request;
 mod room;
 mod stats;
@@ -16,12 +17,16 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
+use crate::audio::{AudioSource, late};
+use crate::capture::{self, Capture};
 use crate::display::steps::Steps;
 use crate::display::{self, DisplayError, DisplayState, VirtualDisplay};
 use crate::input::InputSink;
+use crate::input::late::Late;
 use crate::link::{EndReason, FromWorker, Link, LinkError, Resumable, SessionSpec, StreamSpec, ToWorker};
 
 use audio::AudioStream;
+use opening::{Opened, Opening};
 use stats::StreamStats;
 use video::{VideoEvent, VideoStream};
 
@@ -46,15 +51,16 @@ pub fn run_worker(fd: OwnedFd) -> anyhow::Result<()> {
     let span = tracing::info_span!("session", id = %spec.id, client = %spec.owner_name, app = %spec.app.title);
     let _entered = span.enter();
     let (session, directory) = (spec.id.to_string(), spec.directory.clone());
-    let reason = match Worker::new(*spec, link) {
-        Ok(mut worker) => {
+    let reason = match Opening::begin(&spec) {
+        Ok(opening) => {
+            let mut worker = Worker::new(*spec, link, opening);
             let reason = worker.run();
             tracing::info!(%reason, "session ended");
             worker.finish(reason.clone());
             reason
         }
-        Err((link, error)) => {
-            let reason = EndReason::Failed(error.to_string());
+        Err(error) => {
+            let reason = EndReason::Failed(format!("no thread can be started: {error}"));
             let _ = link.send(&FromWorker::Ended(reason.clone()), &[]);
             reason
         }
@@ -68,16 +74,24 @@ pub fn run_worker(fd: OwnedFd) -> anyhow::Result<()> {
 
 struct Worker {
     spec: SessionSpec,
-    display: Box<dyn VirtualDisplay>,
-    input: Box<dyn InputSink>,
+    stage: Stage,
+    input: Late,
     stream: Option<Stream>,
     video_events: (mpsc::Sender<VideoEvent>, mpsc::Receiver<VideoEvent>),
     /// When the session lost its client or its daemon; it ends when both were away for too long.
     alone_since: Option<Instant>,
     /// Behind all that belongs to the session: the steps after it run when that has ended.
-    _steps: Steps,
+    steps: Option<Box<Steps>>,
     /// Last: the daemon takes its end for that of the worker.
     link: Option<Link>,
+}
+
+/// How far the display is.
+enum Stage {
+    /// On its way up. A stream shows a placeholder meanwhile.
+    Opening(Box<Opening>),
+    /// There.
+    Open(Box<dyn VirtualDisplay>),
 }
 
 /// One stream: prepared by the daemon, running once the client's addresses are known.
@@ -86,33 +100,32 @@ struct Stream {
     stats: Arc<StreamStats>,
     video: Option<VideoStream>,
     audio: Option<AudioStream>,
+    /// Where pictures and sound of the display go once it is there, if they began before.
+    late: LateMedia,
+}
+
+#[derive(Default)]
+struct LateMedia {
+    pictures: Option<mpsc::Sender<Box<dyn Capture>>>,
+    sound: Option<mpsc::Sender<Box<dyn AudioSource>>>,
 }
 
 impl Worker {
-    fn new(spec: SessionSpec, link: Link) -> Result<Self, (Link, DisplayError)> {
-        let opened = Steps::begin(&spec).and_then(|steps| {
-            let mut display = display::open(&spec)?;
-            Ok((display.input()?, display, steps))
-        });
-        let (input, display, steps) = match opened {
-            Ok(opened) => opened,
-            Err(error) => return Err((link, error)),
-        };
-        Ok(Self {
+    fn new(spec: SessionSpec, link: Link, opening: Opening) -> Self {
+        Self {
             spec,
             link: Some(link),
-            display,
-            input,
+            stage: Stage::Opening(Box::new(opening)),
+            input: Late::default(),
             stream: None,
             video_events: mpsc::channel(),
             // The client that launched this is on its way; the daemon knows for how long to wait.
             alone_since: None,
-            _steps: steps,
-        })
+            steps: None,
+        }
     }
 
     fn run(&mut self) -> EndReason {
-        self.tell(&FromWorker::Ready);
         let mut next_stats = Instant::now() + STATS_INTERVAL;
         loop {
             match self.step() {
@@ -150,10 +163,17 @@ impl Worker {
         while let Some(feedback) = self.input.poll_feedback() {
             self.tell(&FromWorker::Feedback(feedback));
         }
-        match self.display.poll() {
-            DisplayState::Running => {}
-            DisplayState::ApplicationEnded => return Err(EndReason::AppEnded),
-            DisplayState::Gone(reason) => return Err(EndReason::Failed(format!("the display ended: {reason}"))),
+        match &mut self.stage {
+            Stage::Opening(opening) => {
+                if let Some(opened) = opening.poll() {
+                    self.open(opened.map_err(failed)?).map_err(failed)?;
+                }
+            }
+            Stage::Open(display) => match display.poll() {
+                DisplayState::Running => {}
+                DisplayState::ApplicationEnded => return Err(EndReason::AppEnded),
+                DisplayState::Gone(reason) => return Err(EndReason::Failed(format!("the display ended: {reason}"))),
+            },
         }
         if let Ok(event) = self.video_events.1.try_recv() {
             return Err(EndReason::Failed(match event {
@@ -206,16 +226,45 @@ impl Worker {
         Ok(())
     }
 
+    /// The display has come up: it takes the place of the placeholder in a stream that began before.
+    fn open(&mut self, opened: Opened) -> Result<(), DisplayError> {
+        let Opened { steps, mut display, mut input } = opened;
+        // Whatever fails from here on, the display ends before the steps after it.
+        self.steps = Some(steps);
+        if let Some(stream) = &mut self.stream {
+            let mode = stream.spec.video.encoder.mode;
+            if display.mode() != mode {
+                display.set_mode(mode)?;
+                input = display.input()?;
+            }
+            let late = std::mem::take(&mut stream.late);
+            // Whoever has stopped listening needs neither.
+            if let Some(pictures) = late.pictures {
+                let _ = pictures.send(display.capture()?);
+            }
+            if let Some(sound) = late.sound {
+                let _ = sound.send(display.audio(stream.spec.audio.channels));
+            }
+        }
+        self.input.open(input);
+        self.stage = Stage::Open(display);
+        self.tell(&FromWorker::Ready);
+        Ok(())
+    }
+
     /// A stream is about to begin: the display takes the client's mode now, so that the first picture is right.
     fn prepare(&mut self, spec: StreamSpec) -> Result<(), EndReason> {
         self.stream = None;
         self.input.release_all();
         let mode = spec.video.encoder.mode;
-        if self.display.mode() != mode {
-            self.display.set_mode(mode).map_err(|error| EndReason::Failed(error.to_string()))?;
-            self.input = self.display.input().map_err(|error| EndReason::Failed(error.to_string()))?;
+        if let Stage::Open(display) = &mut self.stage
+            && display.mode() != mode
+        {
+            display.set_mode(mode).map_err(failed)?;
+            self.input.open(display.input().map_err(failed)?);
         }
-        self.stream = Some(Stream { spec, stats: Arc::default(), video: None, audio: None });
+        self.stream =
+            Some(Stream { spec, stats: Arc::default(), video: None, audio: None, late: LateMedia::default() });
         self.alone_since = None;
         Ok(())
     }
@@ -226,7 +275,15 @@ impl Worker {
             video.replace_socket(socket);
             return Ok(());
         }
-        let capture = self.display.capture().map_err(|error| EndReason::Failed(error.to_string()))?;
+        let capture = match &mut self.stage {
+            Stage::Open(display) => display.capture().map_err(failed)?,
+            Stage::Opening(_) => {
+                let mode = stream.spec.video.encoder.mode;
+                let (arrival, capture) = capture::opening::Opening::new(mode, &self.spec.app.title);
+                stream.late.pictures = Some(arrival);
+                Box::new(capture)
+            }
+        };
         let (stats, events) = (Arc::clone(&stream.stats), self.video_events.0.clone());
         let video = VideoStream::start(&stream.spec, self.spec.encoder, capture, socket, stats, events)
             .map_err(|error| EndReason::Failed(format!("video cannot start: {error:#}")))?;
@@ -240,7 +297,15 @@ impl Worker {
             audio.replace_socket(socket);
             return Ok(());
         }
-        let source = self.display.audio(stream.spec.audio.channels);
+        let channels = stream.spec.audio.channels;
+        let source = match &mut self.stage {
+            Stage::Open(display) => display.audio(channels),
+            Stage::Opening(_) => {
+                let (arrival, source) = late::Late::new(channels);
+                stream.late.sound = Some(arrival);
+                Box::new(source)
+            }
+        };
         // A stream without sound is better than none.
         match AudioStream::start(&stream.spec, source, socket, Arc::clone(&stream.stats)) {
             Ok(audio) => stream.audio = Some(audio),
@@ -299,6 +364,10 @@ impl Worker {
         self.end_stream();
         self.tell(&FromWorker::Ended(reason));
     }
+}
+
+fn failed(error: DisplayError) -> EndReason {
+    EndReason::Failed(error.to_string())
 }
 
 fn call(spec: &SessionSpec) -> anyhow::Result<Link> {

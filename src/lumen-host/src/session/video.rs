@@ -175,6 +175,11 @@ impl EncodeThread {
             let mut frame = match self.capture.next(Instant::now() + patience) {
                 Ok(Captured::Frame(frame)) => {
                     refinements = REFINEMENTS;
+                    if frame.serial <= last_serial {
+                        // Another source: nothing of the picture before is worth a reference.
+                        self.requests.idr();
+                        last_serial = 0;
+                    }
                     let replaced = frame.serial.saturating_sub(last_serial + 1);
                     if last_serial != 0 && replaced > 0 {
                         self.stats.update(|s| s.frames_replaced += replaced);

@@ -4,6 +4,7 @@
 
 mod desk;
 mod dualsense;
+mod fallback;
 mod harness;
 mod pads;
 mod rule;

@@ -55,9 +55,9 @@ impl Backend {
         let connection = connect()
             .name(NAME)
             .unwrap()
-            .serve_at(PATH, remote)
+            .serve_at(PATH, remote.clone())
             .unwrap()
-            .serve_at(PATH, Cast)
+            .serve_at(PATH, Cast(remote))
             .unwrap()
             .build()
             .unwrap();
@@ -127,10 +127,34 @@ impl Request {
     }
 }
 
-struct Cast;
+/// The screen without input.
+struct Cast(Remote);
 
 #[zbus::interface(name = "org.freedesktop.impl.portal.ScreenCast")]
 impl Cast {
+    async fn create_session(
+        &self,
+        _handle: ObjectPath<'_>,
+        session: ObjectPath<'_>,
+        _app: &str,
+        _options: Options,
+        #[zbus(object_server)] server: &ObjectServer,
+    ) -> (u32, Results) {
+        self.0.open(session, server).await
+    }
+
+    async fn start(
+        &self,
+        handle: ObjectPath<'_>,
+        session: ObjectPath<'_>,
+        _app: &str,
+        _parent: &str,
+        _options: Options,
+        #[zbus(object_server)] server: &ObjectServer,
+    ) -> (u32, Results) {
+        self.0.ask(handle, session, server).await
+    }
+
     fn select_sources(
         &self,
         _handle: ObjectPath<'_>,
@@ -157,6 +181,7 @@ impl Cast {
     }
 }
 
+#[derive(Clone)]
 struct Remote {
     shared: Arc<Shared>,
     mutter: Connection,
@@ -172,6 +197,37 @@ impl Remote {
     ) {
         if let Some(mutter) = self.shared.sessions.lock().unwrap().get(session.as_str()) {
             mutter.call_noreply(method, &body()).unwrap();
+        }
+    }
+
+    async fn open(&self, session: ObjectPath<'_>, server: &ObjectServer) -> (u32, Results) {
+        let object = Session { shared: Arc::clone(&self.shared), path: session.to_string() };
+        server.at(session, object).await.unwrap();
+        (0, Results::new())
+    }
+
+    /// Asks whoever sits at the desktop.
+    async fn ask(&self, handle: ObjectPath<'_>, session: ObjectPath<'_>, server: &ObjectServer) -> (u32, Results) {
+        server.at(handle, Request(Arc::clone(&self.shared))).await.unwrap();
+        let answer = self.shared.answers.lock().unwrap().pop_front();
+        self.shared.asked.fetch_add(1, Ordering::SeqCst);
+        match answer.expect("a question that the test does not expect") {
+            Answer::Refuse => (1, Results::new()),
+            Answer::Never => std::future::pending().await,
+            Answer::Permit => {
+                let began = Instant::now();
+                let node = self.share(session.as_str());
+                eprintln!("the backend shares node {node} after {:?}", began.elapsed());
+                let (width, height) = super::DESKTOP;
+                let size = (width.cast_signed(), height.cast_signed());
+                let properties = HashMap::from([("size", Value::from(size)), ("source_type", Value::from(1u32))]);
+                let value = |value: Value<'static>| OwnedValue::try_from(value).unwrap();
+                let results = HashMap::from([
+                    ("devices".to_owned(), value(Value::from(7u32))),
+                    ("streams".to_owned(), value(Value::from(vec![(node, properties)]))),
+                ]);
+                (0, results)
+            }
         }
     }
 
@@ -220,9 +276,7 @@ impl Remote {
         _options: Options,
         #[zbus(object_server)] server: &ObjectServer,
     ) -> (u32, Results) {
-        let object = Session { shared: Arc::clone(&self.shared), path: session.to_string() };
-        server.at(session, object).await.unwrap();
-        (0, Results::new())
+        self.open(session, server).await
     }
 
     fn select_devices(
@@ -244,27 +298,7 @@ impl Remote {
         _options: Options,
         #[zbus(object_server)] server: &ObjectServer,
     ) -> (u32, Results) {
-        server.at(handle, Request(Arc::clone(&self.shared))).await.unwrap();
-        let answer = self.shared.answers.lock().unwrap().pop_front();
-        self.shared.asked.fetch_add(1, Ordering::SeqCst);
-        match answer.expect("a question that the test does not expect") {
-            Answer::Refuse => (1, Results::new()),
-            Answer::Never => std::future::pending().await,
-            Answer::Permit => {
-                let began = Instant::now();
-                let node = self.share(session.as_str());
-                eprintln!("the backend shares node {node} after {:?}", began.elapsed());
-                let (width, height) = super::DESKTOP;
-                let size = (width.cast_signed(), height.cast_signed());
-                let properties = HashMap::from([("size", Value::from(size)), ("source_type", Value::from(1u32))]);
-                let value = |value: Value<'static>| OwnedValue::try_from(value).unwrap();
-                let results = HashMap::from([
-                    ("devices".to_owned(), value(Value::from(7u32))),
-                    ("streams".to_owned(), value(Value::from(vec![(node, properties)]))),
-                ]);
-                (0, results)
-            }
-        }
+        self.ask(handle, session, server).await
     }
 
     fn notify_pointer_motion(&self, session: ObjectPath<'_>, _options: Options, dx: f64, dy: f64) {

@@ -33,6 +33,8 @@ const PORTAL: &str = "/usr/libexec/xdg-desktop-portal";
 pub enum Frontend {
     /// The real xdg-desktop-portal.
     Real,
+    /// The same, on a desktop that shows its screen but takes no input.
+    ScreenAlone,
     /// A newer one of ours.
     Remembering,
 }
@@ -64,9 +66,13 @@ impl Bed {
         let server = MediaServer::start(&id, directory.path()).unwrap();
         let portals = directory.path().join("portals");
         fs::create_dir(&portals).unwrap();
+        let input = match frontend {
+            Frontend::ScreenAlone => "",
+            Frontend::Real | Frontend::Remembering => ";org.freedesktop.impl.portal.RemoteDesktop",
+        };
         let text = format!(
             "[portal]\nDBusName={NAME}\nUseIn=lumentest\n\
-             Interfaces=org.freedesktop.impl.portal.ScreenCast;org.freedesktop.impl.portal.RemoteDesktop\n"
+             Interfaces=org.freedesktop.impl.portal.ScreenCast{input}\n"
         );
         fs::write(portals.join("lumentest.portal"), text).unwrap();
         fs::write(portals.join("lumentest-portals.conf"), "[preferred]\ndefault=lumentest\n").unwrap();
@@ -90,7 +96,7 @@ impl Bed {
             Frontend::Remembering => {
                 Some(Remembering::start(&backend, &address["--address=".len()..], server.remote()))
             }
-            Frontend::Real => {
+            Frontend::Real | Frontend::ScreenAlone => {
                 programs.push(spawn(&id, directory.path(), PORTAL, &[]));
                 None
             }

@@ -117,6 +117,18 @@ fn a_permission_is_remembered_for_each_client() {
 }
 
 #[test]
+fn a_desktop_that_takes_no_input_is_seen_and_says_so() {
+    let mut bed = Bed::open("pn", DESKTOP, Frontend::ScreenAlone);
+    bed.answers([Answer::Permit]);
+    bed.terminal("");
+    let mut portal = bed.start("a client", Mode::new(800, 600, 60), PATIENCE).unwrap();
+    let whole = |image: &lumen_host::frame::CpuImage| background(image) > 0.99;
+    next_where(&mut *portal.capture().unwrap(), "the terminal", whole);
+    let error = portal.input().err().expect("there is none");
+    assert!(matches!(&error, DisplayError::NoInput { backend: "portal", .. }), "{error}");
+}
+
+#[test]
 fn a_refusal_says_so() {
     let bed = Bed::open("pr", DESKTOP, Frontend::Real);
     bed.answers([Answer::Refuse]);

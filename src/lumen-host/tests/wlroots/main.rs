@@ -13,6 +13,7 @@ mod input;
 #[path = "../sessions/leftovers.rs"]
 mod leftovers;
 mod lifecycle;
+mod opening;
 mod outputs;
 mod pictures;
 mod seats;

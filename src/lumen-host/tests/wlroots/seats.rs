@@ -4,7 +4,10 @@ use std::fs;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use lumen_core::gamestream::input::{InputEvent, KeyEvent, Modifiers, PressState, Text, VirtualKey};
+use lumen_core::gamestream::input::{
+    AbsolutePosition, InputEvent, KeyEvent, Modifiers, MouseButton, MouseButtonEvent, PressState, ReferenceExtent,
+    Text, VirtualKey,
+};
 use lumen_host::display::process::Process;
 use lumen_host::frame::Mode;
 use lumen_host::input::InputSink;
@@ -126,6 +129,116 @@ fn a_window_that_opens_elsewhere_takes_no_keyboard_and_comes_home() {
         fs::read(guest.path("typed2")).is_ok_and(|typed| !typed.is_empty()).then_some(())
     });
     assert_eq!((seat(&desktop, "lumen-1").1, seat(&desktop, "seat0").1), ("HEADLESS-2".into(), "HEADLESS-1".into()));
+}
+
+/// Opens ten windows on the desktop's own output, one after the other, while `act` is done on and on: it is told how
+/// often it was. Each window runs a shell that writes down all that it is sent, and none may be sent anything.
+fn while_windows_open(desktop: &Bed, prepare: &str, mut act: impl FnMut(usize)) -> usize {
+    let mut windows = Vec::new();
+    let mut done = 0;
+    for number in 0..10 {
+        let script = format!("printf '{prepare}'; stty raw -echo; touch opened{number}; exec cat > foreign{number}");
+        windows.push(desktop.spawn("foot", &["sh", "-c", &script]));
+        let until = Instant::now() + PATIENCE;
+        let mut after = 0;
+        // A while longer than until it is there: it starts its shell before its window.
+        while after < 60 {
+            assert!(Instant::now() < until, "the window does not open");
+            after += i32::from(desktop.path(&format!("opened{number}")).exists());
+            act(done);
+            done += 1;
+            std::thread::sleep(Duration::from_millis(4));
+        }
+    }
+    let foreign = || desktop.output("swaymsg", &["-t", "get_tree"]).matches("\"app_id\": \"foot\"").count();
+    eventually("all windows are there", || (foreign() == 11).then_some(()));
+    for number in 0..10 {
+        let astray = fs::read(desktop.path(&format!("foreign{number}"))).unwrap_or_default();
+        assert!(astray.is_empty(), "{} bytes went to another window", astray.len());
+    }
+    let (own, theirs) = (on_output(desktop, "HEADLESS-2"), on_output(desktop, "HEADLESS-1"));
+    assert_eq!((own, theirs), (1, 10), "windows open where they always did");
+    assert_eq!(seat(desktop, "seat0").1, "HEADLESS-1");
+    looks_at(desktop, "lumen-1", "HEADLESS-2");
+    drop(windows);
+    done
+}
+
+/// How many terminals an output shows.
+fn on_output(desktop: &Bed, output: &str) -> usize {
+    fn count(node: &swayipc::Node) -> usize {
+        let own = usize::from(node.app_id.as_deref() == Some("foot"));
+        own + node.nodes.iter().chain(&node.floating_nodes).map(count).sum::<usize>()
+    }
+    let stream = UnixStream::connect(desktop.path("sway.sock")).expect("sway listens");
+    let tree = swayipc::Connection::from(stream).get_tree().expect("sway answers");
+    tree.nodes.iter().filter(|node| node.name.as_deref() == Some(output)).map(count).sum()
+}
+
+/// sway gives new windows of the desktop's own the attention of all seats, for a moment: the moment counts.
+#[test]
+fn what_is_typed_while_other_windows_open_does_not_go_astray() {
+    let desktop = Bed::own(Mode::new(1280, 720, 60));
+    let mut guest = Bed::beside(&desktop, Mode::new(800, 600, 60));
+    let _own = recorder(&guest);
+    let mut sink = guest.compositor.input().unwrap_or_else(|error| panic!("{error}"));
+    eventually("typing arrives", || {
+        text(&mut *sink, ".");
+        (!typed(&guest).is_empty()).then_some(())
+    });
+    let mut wanted = String::new();
+    while_windows_open(&desktop, "", |number| {
+        // By turns of many: each change between the two keyboards makes a program read a keymap.
+        if number / 100 % 2 == 0 {
+            text(&mut *sink, "xz");
+            wanted += "xz";
+        } else {
+            tap(&mut *sink, b'Y');
+            wanted += "y";
+        }
+        // sway drops a program that does not keep up.
+        if number % 50 == 49 {
+            eventually("it arrives", || (typed(&guest).trim_start_matches('.').len() >= wanted.len()).then_some(()));
+        }
+    });
+    text(&mut *sink, "!");
+    wanted += "!";
+    eventually("all of it arrives", || typed(&guest).ends_with('!').then_some(()));
+    println!("{} characters", wanted.len());
+    assert_eq!(typed(&guest).trim_start_matches('.'), wanted);
+}
+
+#[test]
+fn what_is_clicked_while_other_windows_open_does_not_go_astray() {
+    /// Reports of buttons.
+    const REPORT: &str = "\\033[?1000h\\033[?1006h";
+    let desktop = Bed::own(Mode::new(1280, 720, 60));
+    let mut guest = Bed::beside(&desktop, Mode::new(800, 600, 60));
+    let _own = guest.terminal(&format!("printf '{REPORT}'; stty raw -echo; touch ready; exec cat > typed"));
+    eventually("the terminal listens", || guest.path("ready").exists().then_some(()));
+    let mut sink = guest.compositor.input().unwrap_or_else(|error| panic!("{error}"));
+    let extent = |extent: i16| ReferenceExtent::try_from(extent).expect("an extent");
+    let place = AbsolutePosition { x: 600, y: 450, reference_width: extent(799), reference_height: extent(599) };
+    sink.handle(&InputEvent::MouseAbsolute(place));
+    let click = |sink: &mut dyn InputSink| {
+        for state in [PressState::Down, PressState::Up] {
+            sink.handle(&InputEvent::MouseButton(MouseButtonEvent { button: MouseButton::Left, state }));
+        }
+    };
+    eventually("clicks arrive", || {
+        click(&mut *sink);
+        (!typed(&guest).is_empty()).then_some(())
+    });
+    let done = while_windows_open(&desktop, REPORT, |_| click(&mut *sink));
+    text(&mut *sink, "!");
+    eventually("all of it arrives", || typed(&guest).ends_with('!').then_some(()));
+    let arrived = typed(&guest);
+    let report = arrived.split_inclusive('M').next().expect("a report").to_owned();
+    let clicks = arrived.matches(&report).count();
+    println!("{done} clicks, such as {report:?}");
+    assert!(clicks > done, "{clicks} of {done} clicks arrived");
+    let release = report.replace('M', "m");
+    assert_eq!(arrived, format!("{}!", format!("{report}{release}").repeat(clicks)), "all in the same place");
 }
 
 #[test]

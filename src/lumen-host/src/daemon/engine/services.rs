@@ -192,7 +192,10 @@ impl WorkerEvents for Engine {
         let mut state = self.lock();
         let Some(session) = state.sessions.get_mut(&id) else { return };
         match message {
-            FromWorker::Ready => tracing::debug!(session = %id, "display up"),
+            FromWorker::Ready => {
+                tracing::debug!(session = %id, "display up");
+                self.went(session, Ok(()));
+            }
             FromWorker::Feedback(feedback) => {
                 if let (Some(control), Some(launch)) = (self.control.get(), &session.launch) {
                     control.send(launch.id, feedback);
@@ -201,6 +204,7 @@ impl WorkerEvents for Engine {
             FromWorker::Stats(stats) => session.stats = *stats,
             FromWorker::Ended(reason) => {
                 tracing::info!(session = %id, %reason, "ended by its worker");
+                self.went(session, Err(reason.clone()));
                 if let Some(launch) = &session.launch {
                     self.end_control(launch.id, Some(farewell(&reason)));
                 }
@@ -219,6 +223,7 @@ impl WorkerEvents for Engine {
         };
         if let Some(session) = &session {
             tracing::error!(session = %id, status = %exit, "the worker died; its client is told, nobody else notices");
+            self.went(session, Err(EndReason::Failed("The session's process died; the log says more".to_owned())));
             if let Some(launch) = &session.launch {
                 self.end_control(launch.id, Some(Termination::from_code(BROKEN)));
             }

@@ -1,4 +1,4 @@
-//! A session of the portal: RemoteDesktop with one screen. Every request has its answer as a signal of an object of its
+//! A session of the portal: RemoteDesktop with one screen, or the screen alone where the portal takes no input. Every request has its answer as a signal of an object of its
 //! own, which may come late or never; one that is not answered in time is taken back.
 
 use std::collections::HashMap;
@@ -66,7 +66,8 @@ pub enum PortalError {
 #[derive(Debug, Clone, Copy)]
 pub struct Versions {
     screen_cast: u32,
-    remote_desktop: u32,
+    /// Not there, where the desktop shows its screen but takes no input.
+    remote_desktop: Option<u32>,
     cursors: u32,
 }
 
@@ -83,9 +84,7 @@ impl Versions {
         let screen_cast = number(SCREEN_CAST, "version").map_err(|error| {
             format!("no portal shows screens here ({error}): install xdg-desktop-portal and the one of your desktop")
         })?;
-        let remote_desktop = number(REMOTE_DESKTOP, "version").map_err(|error| {
-            format!("this desktop's portal shows its screen but takes no input ({error}): GNOME's and KDE's do")
-        })?;
+        let remote_desktop = number(REMOTE_DESKTOP, "version").ok().filter(|version| *version > 0);
         // Older ones do not tell, and draw the pointer or not as they like.
         let cursors = number(SCREEN_CAST, "AvailableCursorModes").unwrap_or(0);
         Ok(Self { screen_cast, remote_desktop, cursors })
@@ -94,8 +93,23 @@ impl Versions {
 
 impl fmt::Display for Versions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the desktop's portal, ScreenCast {}, RemoteDesktop {}", self.screen_cast, self.remote_desktop)?;
-        if self.remote_desktop < REMEMBERS { write!(f, " (asks each time)") } else { Ok(()) }
+        write!(f, "the desktop's portal, ScreenCast {}", self.screen_cast)?;
+        match self.remote_desktop {
+            Some(version) if version >= REMEMBERS => write!(f, ", RemoteDesktop {version}"),
+            Some(version) => write!(f, ", RemoteDesktop {version} (asks each time)"),
+            None => write!(f, ", no RemoteDesktop (asks each time)"),
+        }
+    }
+}
+
+impl Versions {
+    /// Whether it takes input.
+    pub fn takes_input(&self) -> bool {
+        self.remote_desktop.is_some()
+    }
+
+    fn remembers(&self) -> bool {
+        self.remote_desktop.is_some_and(|version| version >= REMEMBERS)
     }
 }
 
@@ -126,7 +140,8 @@ impl PortalSession {
     fn negotiate(bus: &Bus, patience: Duration, tokens: &Tokens) -> Result<Self, PortalError> {
         let versions = Versions::of(bus).map_err(PortalError::Missing)?;
         let requests = Requests { bus, patience };
-        let created = requests.call("CreateSession", REMOTE_DESKTOP, |mut options| {
+        let interface = if versions.takes_input() { REMOTE_DESKTOP } else { SCREEN_CAST };
+        let created = requests.call("CreateSession", interface, |mut options| {
             options.insert("session_handle_token", Value::from(unique_token()));
             (options,)
         })?;
@@ -134,18 +149,20 @@ impl PortalSession {
         let handle = handle.ok_or_else(|| broken("CreateSession", "it names no session"))?;
         let closed = watch(bus, &handle)?;
 
-        let remembers = versions.remote_desktop >= REMEMBERS;
+        let remembers = versions.remembers();
         let token = tokens.load().filter(|_| remembers);
-        requests.call("SelectDevices", REMOTE_DESKTOP, |mut options| {
-            options.insert("types", Value::from(ALL_DEVICES));
-            if remembers {
-                options.insert("persist_mode", Value::from(PERSIST));
-            }
-            if let Some(token) = &token {
-                options.insert("restore_token", Value::from(token.clone()));
-            }
-            (handle.clone(), options)
-        })?;
+        if versions.takes_input() {
+            requests.call("SelectDevices", REMOTE_DESKTOP, |mut options| {
+                options.insert("types", Value::from(ALL_DEVICES));
+                if remembers {
+                    options.insert("persist_mode", Value::from(PERSIST));
+                }
+                if let Some(token) = &token {
+                    options.insert("restore_token", Value::from(token.clone()));
+                }
+                (handle.clone(), options)
+            })?;
+        }
         requests.call("SelectSources", SCREEN_CAST, |mut options| {
             options.insert("types", Value::from(MONITOR));
             options.insert("multiple", Value::from(false));
@@ -159,7 +176,7 @@ impl PortalSession {
             // It is good for one use, whatever comes of that.
             tokens.forget();
         }
-        let started = requests.call("Start", REMOTE_DESKTOP, |options| (handle.clone(), "", options))?;
+        let started = requests.call("Start", interface, |options| (handle.clone(), "", options))?;
         if let Some(token) = started.get("restore_token").and_then(text) {
             tokens.store(&token);
         }
@@ -186,12 +203,17 @@ impl PortalSession {
         self.descriptor(SCREEN_CAST, "OpenPipeWireRemote")
     }
 
+    /// Whether the portal takes input.
+    pub fn takes_input(&self) -> bool {
+        self.versions.takes_input()
+    }
+
     /// A socket for input, where the portal gives one.
     ///
     /// # Errors
     /// If it should and does not.
     pub fn ei(&self) -> Result<Option<UnixStream>, PortalError> {
-        if self.versions.remote_desktop < REMEMBERS {
+        if !self.versions.remembers() {
             return Ok(None);
         }
         self.descriptor(REMOTE_DESKTOP, "ConnectToEIS").map(|socket| Some(UnixStream::from(socket)))

@@ -9,12 +9,12 @@
 //! drawn when it is asked for: at its turn, or later when the reader is late, who then gets the newest one.
 
 mod background;
-mod canvas;
+pub(super) mod canvas;
 pub mod clock;
 pub mod echo;
 mod faces;
-mod font;
-mod layout;
+pub(super) mod font;
+pub(super) mod layout;
 mod motion;
 pub mod pads;
 mod painter;

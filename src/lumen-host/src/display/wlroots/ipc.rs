@@ -34,12 +34,12 @@ impl Ipc {
         Ok(Self { connection: Connection::from(copy), stream })
     }
 
-    /// Events about windows and workspaces, for as long as it takes. Shutting the other half down ends them.
+    /// Events about windows, workspaces and binding modes, for as long as it takes. Shutting the other half down ends them.
     ///
     /// # Errors
     /// If sway does not answer.
     pub fn events(self) -> Result<(EventStream, UnixStream), String> {
-        let kinds = [EventType::Window, EventType::Workspace];
+        let kinds = [EventType::Window, EventType::Workspace, EventType::Mode];
         let events = self.connection.subscribe(kinds).map_err(|error| explain("subscribe", &error))?;
         self.stream.set_read_timeout(None).map_err(|error| error.to_string())?;
         Ok((events, self.stream))

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::display::DisplayError;
-use crate::display::compositor::{CompositorSpec, PATIENCE, has_render_node};
+use crate::display::compositor::{CompositorSpec, START_PATIENCE, has_render_node};
 use crate::display::process::{Process, find_program};
 
 use super::{NAME, Place, failed};
@@ -118,7 +118,7 @@ impl OwnSway {
             if Instant::now() >= deadline {
                 return Err(format!(
                     "sway did not come up within {} s; its last words: {}",
-                    PATIENCE.as_secs(),
+                    START_PATIENCE.as_secs(),
                     self.last_words()
                 ));
             }

@@ -10,7 +10,7 @@ use swayipc::Output;
 
 use crate::display::compositor::{CompositorSpec, PATIENCE};
 use crate::frame::Mode;
-use crate::input::wayland::WaylandInput;
+use crate::input::wayland::{Escort, WaylandInput};
 use crate::wayland::connect_to;
 
 use super::Place;
@@ -35,6 +35,7 @@ pub struct Guest {
     // Dropped before the output goes.
     usher: Option<Usher>,
     seat: String,
+    escort: Escort,
     place: GuestPlace,
 }
 
@@ -109,14 +110,19 @@ impl Guest {
         let mut seat = Seat::take(&mut ipc, place)?;
         let workspace = workspace_name(&spec.identity);
         settle(&mut ipc, &mut seat, &at.output, &workspace)?;
-        let name = seat.name().to_owned();
+        let (name, escort) = (seat.name().to_owned(), seat.escort());
         let ward = Ward { session: spec.session.clone(), output: at.output.clone(), workspace };
-        Ok(Self { usher: Some(Usher::begin(place, ward, seat)?), seat: name, place: at })
+        Ok(Self { usher: Some(Usher::begin(place, ward, seat)?), seat: name, escort, place: at })
     }
 
     /// Name of its output.
     pub fn output(&self) -> &str {
         &self.place.output
+    }
+
+    /// The keys that keep its seat at its output.
+    pub fn escort(&self) -> Escort {
+        self.escort.clone()
     }
 
     /// These are the devices of its seat.

@@ -8,9 +8,10 @@
 //! [again](Seat::renew).
 //!
 //! sway runs the commands that come over its socket for its own seat. Those for another seat are bound to a key that no
-//! keyboard has but one of ours on that seat (a symbol of Unicode's private area), which is then pressed.
+//! keyboard has but one of ours on that seat, which is then pressed. Two more such keys are bound as long as the session
+//! lasts, and pressed around whatever the client does to a window: the first leads the seat back to its output. Because
+//! sway opens new windows where the seat is that ran the last command, the second runs an empty one for its own seat.
 
-use std::os::fd::AsFd;
 use std::time::Instant;
 
 use wayland_client::delegate_noop;
@@ -18,31 +19,31 @@ use wayland_protocols_misc::zwp_virtual_keyboard_v1::client::zwp_virtual_keyboar
 use wayland_protocols_misc::zwp_virtual_keyboard_v1::client::zwp_virtual_keyboard_v1::ZwpVirtualKeyboardV1;
 
 use crate::display::compositor::PATIENCE;
-use crate::input::wayland::{DOWN, UP, XKB_V1, of_characters};
-use crate::wayland::{Desk, Link, LinkError, shared_file, wayland_state};
+use crate::input::wayland::{Escort, SingleKey, number_name};
+use crate::wayland::{Desk, Link, LinkError, wayland_state};
 
-use super::Place;
 use super::ipc::Ipc;
+use super::{Place, SEAT};
 
 /// How the names of our seats begin; a number follows.
 const PREFIX: &str = "lumen-";
-/// The first of the symbols that keys are bound by; one for every seat.
-const FIRST_SYMBOL: u32 = 0xF_0000;
+/// The first of the symbols that keys are bound by, among the last that xkb knows, which mean nothing.
+const FIRST_SYMBOL: u32 = 0x1FFF_0000;
+/// So many for each seat.
+const SYMBOLS: u32 = 3;
 /// More seats than sessions that a host can have.
 const SEATS: std::ops::Range<u32> = 1..1000;
 /// So many seats are made at first.
 const AT_FIRST: usize = 8;
-/// The only key of the keyboard that runs commands.
-const KEY: u32 = 1;
 
 /// See the module. Dropping it leaves the seat without devices.
 #[derive(Debug)]
 pub struct Seat {
     name: String,
-    symbol: char,
+    number: u32,
     link: Link<State>,
     state: State,
-    keyboard: ZwpVirtualKeyboardV1,
+    command: SingleKey,
 }
 
 #[derive(Debug, Default)]
@@ -80,8 +81,7 @@ impl Seat {
                 *new.first().ok_or("sway has no seat left for another session")?
             }
         };
-        let symbol = char::from_u32(FIRST_SYMBOL + number).ok_or("there is no such symbol")?;
-        Self::connect(name(number), symbol, place).map_err(|error| error.to_string())
+        Self::connect(number, place).map_err(|error| error.to_string())
     }
 
     /// Makes its devices again, which sway has given to another seat.
@@ -89,11 +89,12 @@ impl Seat {
     /// # Errors
     /// If sway does not answer.
     pub fn renew(&mut self, place: &Place) -> Result<(), String> {
-        *self = Self::connect(self.name.clone(), self.symbol, place).map_err(|error| error.to_string())?;
+        *self = Self::connect(self.number, place).map_err(|error| error.to_string())?;
         Ok(())
     }
 
-    fn connect(name: String, symbol: char, place: &Place) -> Result<Self, LinkError> {
+    fn connect(number: u32, place: &Place) -> Result<Self, LinkError> {
+        let name = name(number);
         let deadline = Instant::now() + PATIENCE;
         let mut state = State::default();
         let mut link = Link::open(&place.wayland, &mut state, deadline)?;
@@ -101,15 +102,11 @@ impl Seat {
             LinkError::Missing("the compositor does not offer zwp_virtual_keyboard_manager_v1".into())
         })?;
         let keyboard = keyboards.create_virtual_keyboard(&state.desk.seat(&name)?, &link.handle(), ());
-        let mut keymap = of_characters(&[symbol]).into_bytes();
-        keymap.push(0);
-        let file = shared_file("lumen-keymap", &keymap)
+        let [symbol, ..] = symbols(number);
+        let command = SingleKey::new(keyboard, symbol)
             .map_err(|error| LinkError::Missing(format!("a keyboard cannot be made: {error}")))?;
-        // Far below 4 GiB.
-        keyboard.keymap(XKB_V1, file.as_fd(), keymap.len() as u32);
-        keyboard.modifiers(0, 0, 0, 0);
         link.roundtrip(&mut state, deadline)?;
-        Ok(Self { name, symbol, link, state, keyboard })
+        Ok(Self { name, number, link, state, command })
     }
 
     /// Its name.
@@ -117,20 +114,52 @@ impl Seat {
         &self.name
     }
 
+    /// The keys that keep it at its output, once they are [bound](Self::bind).
+    pub fn escort(&self) -> Escort {
+        let [_, before, after] = symbols(self.number);
+        Escort { before, after, after_seat: SEAT.to_owned() }
+    }
+
+    /// Binds those keys, until sway reads its configuration again, and in its present binding mode alone.
+    ///
+    /// # Errors
+    /// If sway does not do it.
+    pub fn bind(&self, ipc: &mut Ipc, output: &str) -> Result<(), String> {
+        let Escort { before, after, .. } = self.escort();
+        for (symbol, command) in [(before, format!("focus output {output}")), (after, "nop lumen".to_owned())] {
+            ipc.run(&format!("bindsym --no-warn --locked --inhibited {} {command}", number_name(symbol)))?;
+        }
+        Ok(())
+    }
+
+    /// Undoes that.
+    pub fn unbind(&self, ipc: &mut Ipc) {
+        let Escort { before, after, .. } = self.escort();
+        for symbol in [before, after] {
+            // After a reload there is nothing to undo.
+            let _ = ipc.run(&format!("unbindsym --locked --inhibited {}", number_name(symbol)));
+        }
+    }
+
     /// Runs a command as if this seat's user had bound it to a key. What sway says to it is in its own log alone.
     ///
     /// # Errors
     /// If sway does not answer.
     pub fn run(&mut self, ipc: &mut Ipc, command: &str) -> Result<(), String> {
-        let symbol = format!("U{:04X}", u32::from(self.symbol));
+        let [symbol, ..] = symbols(self.number);
+        let symbol = number_name(symbol);
         ipc.run(&format!("bindsym --no-warn --locked --inhibited {symbol} {command}"))?;
-        self.keyboard.key(0, KEY, DOWN);
-        self.keyboard.key(0, KEY, UP);
+        self.command.tap(0);
         // With this answer it has run.
         let pressed = self.link.roundtrip(&mut self.state, Instant::now() + PATIENCE);
         ipc.run(&format!("unbindsym --locked --inhibited {symbol}"))?;
         pressed.map_err(|error| error.to_string())
     }
+}
+
+/// For a command of the moment, and for the keys of the escort.
+fn symbols(number: u32) -> [u32; SYMBOLS as usize] {
+    std::array::from_fn(|place| FIRST_SYMBOL + number * SYMBOLS + place as u32)
 }
 
 fn name(number: u32) -> String {

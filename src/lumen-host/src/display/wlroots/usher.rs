@@ -3,7 +3,8 @@
 //! sway opens every window where its own seat is, and gives a new window there the attention of all seats. So every
 //! window that a process of the session opens is led to the session's workspace, wherever it appears, and the session's
 //! seat is led back to its output. The desktop's own seat is never moved. This follows sway's events: what is wrong is
-//! put right a few milliseconds after it went wrong, not before.
+//! put right a few milliseconds after it went wrong, not before. What the client does to windows does not rely on it:
+//! that is [escorted](Seat::bind).
 
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -11,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use swayipc::{Event, EventStream, Node, NodeType, WindowChange};
+use swayipc::{Event, EventStream, Node, NodeType, WindowChange, WorkspaceChange};
 
 use crate::display::compositor::PATIENCE;
 use crate::display::process;
@@ -50,6 +51,7 @@ impl Usher {
         let input = Arc::default();
         let ipc = Ipc::open(&place.ipc)?;
         let mut watch = Watch { ipc, place: place.clone(), ward, seat, input: Arc::clone(&input) };
+        watch.bind()?;
         watch.put_right()?;
         let thread = std::thread::Builder::new()
             .name("sway-usher".into())
@@ -91,13 +93,23 @@ impl Watch {
                 {
                     Ok(())
                 }
+                // Neither kept the keys that were bound.
+                Ok(Event::Mode(_)) => self.bind(),
+                Ok(Event::Workspace(event)) if event.change == WorkspaceChange::Reload => {
+                    self.bind().and_then(|()| self.put_right())
+                }
                 Ok(_) => self.put_right(),
-                Err(_) => return,
+                Err(_) => break,
             };
             if let Err(error) = done {
                 tracing::warn!(session = self.ward.session, %error, "a window or the keyboard may be in the wrong place");
             }
         }
+        self.seat.unbind(&mut self.ipc);
+    }
+
+    fn bind(&mut self) -> Result<(), String> {
+        self.seat.bind(&mut self.ipc, &self.ward.output)
     }
 
     /// A window appeared somewhere.

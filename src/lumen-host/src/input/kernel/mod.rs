@@ -56,8 +56,15 @@ impl KernelInput {
     /// # Errors
     /// If the kernel does not make keyboard, pointers, touchscreen and pen.
     pub fn everything(session: &str, mode: Mode) -> Result<Self, KernelInputError> {
-        let desk = Arc::new(Mutex::new(Desk::new(session, mode)?));
-        Ok(Self { desk: Some(desk), ..Self::pads(session)? })
+        Self::pads(session)?.with_desk(session, mode)
+    }
+
+    /// The same gamepads, and all the rest for a display of `mode`.
+    ///
+    /// # Errors
+    /// As [`everything`](Self::everything).
+    pub fn with_desk(self, session: &str, mode: Mode) -> Result<Self, KernelInputError> {
+        Ok(Self { desk: Some(Arc::new(Mutex::new(Desk::new(session, mode)?))), ..self })
     }
 
     fn desk(&self) -> Option<MutexGuard<'_, Desk>> {

@@ -59,13 +59,28 @@ impl Layout {
 
 /// A keymap whose keys are these characters, one each from evdev code 1 on.
 pub fn of_characters(characters: &[char]) -> String {
+    of_symbols(characters.iter().map(|character| keysym(*character)))
+}
+
+/// A keymap with one key, of evdev code 1: a symbol that is no character, by its number in xkb.
+pub fn of_number(symbol: u32) -> String {
+    of_symbols(std::iter::once(number_name(symbol)))
+}
+
+/// Name of such a symbol, for keymaps and for key bindings of compositors.
+pub fn number_name(symbol: u32) -> String {
+    format!("0x{symbol:08x}")
+}
+
+fn of_symbols(names: impl Iterator<Item = String>) -> String {
     let mut codes = String::new();
     let mut symbols = String::new();
-    for (place, &character) in characters.iter().enumerate() {
-        let code = FIRST_CODE + place;
+    let mut last = FIRST_CODE;
+    for (place, name) in names.enumerate() {
+        last = FIRST_CODE + place;
         // Writing to a String cannot fail.
-        let _ = writeln!(codes, "<T{code}> = {code};");
-        let _ = writeln!(symbols, "key <T{code}> {{ [ {} ] }};", keysym(character));
+        let _ = writeln!(codes, "<T{last}> = {last};");
+        let _ = writeln!(symbols, "key <T{last}> {{ [ {name} ] }};");
     }
     format!(
         "xkb_keymap {{\n\
@@ -74,7 +89,7 @@ pub fn of_characters(characters: &[char]) -> String {
          xkb_compat {{ include \"complete\" }};\n\
          xkb_symbols {{\n{symbols}}};\n\
          }};\n",
-        FIRST_CODE + characters.len().max(1)
+        last + 1
     )
 }
 

@@ -26,12 +26,14 @@ pub struct Pointer {
     rest: [i32; 2],
     /// The finger that acts as the pointer.
     finger: Option<PointerId>,
+    /// Where it is, if it was placed there and not moved since.
+    at: Option<[f64; 2]>,
 }
 
 impl Pointer {
     /// A pointer on an output that shows `mode`.
     pub fn new(device: ZwlrVirtualPointerV1, mode: Mode) -> Self {
-        Self { device, mode, held: Vec::new(), rest: [0; 2], finger: None }
+        Self { device, mode, held: Vec::new(), rest: [0; 2], finger: None, at: None }
     }
 
     /// What the output shows.
@@ -52,14 +54,25 @@ impl Pointer {
 
     /// The mouse moved.
     pub fn relative(&mut self, now: u32, motion: RelativeMotion) {
+        self.at = None;
         self.device.motion(now, motion.dx.into(), motion.dy.into());
         self.device.frame();
     }
 
     /// The mouse is at a position.
     pub fn absolute(&mut self, now: u32, position: AbsolutePosition) {
-        self.place(now, position.normalised());
+        let place = position.normalised();
+        self.place(now, place);
+        self.at = Some(place);
         self.device.frame();
+    }
+
+    /// Goes back to where it was placed, in case that the compositor has led it away since.
+    pub fn stay(&mut self, now: u32) {
+        if let Some(place) = self.at {
+            self.place(now, place);
+            self.device.frame();
+        }
     }
 
     /// A button went down or up.
