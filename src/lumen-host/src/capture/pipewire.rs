@@ -30,6 +30,8 @@ use super::mailbox::{Mailbox, Size};
 pub enum Wanted {
     /// This size and rate exactly; where the consumer decides (virtual monitors), this makes the mode.
     Exactly(Mode),
+    /// This size, and every picture of it, however soon it follows the one before. The mode stays what it is.
+    Everything(Mode),
     /// Any size, and up to the rate of this mode.
     Anything(Mode),
 }
@@ -37,7 +39,7 @@ pub enum Wanted {
 impl Wanted {
     fn size(self) -> Option<Size> {
         match self {
-            Self::Exactly(mode) => Some(Size { width: mode.width, height: mode.height }),
+            Self::Exactly(mode) | Self::Everything(mode) => Some(Size { width: mode.width, height: mode.height }),
             Self::Anything(_) => None,
         }
     }
@@ -102,6 +104,17 @@ impl NodeStream {
         self.mailbox.restart();
         self.mailbox.want(wanted.size());
         self.orders.renegotiate(wanted);
+    }
+
+    /// Takes every picture from now on. A node may leave out pictures that come a little earlier than the interval of
+    /// the rate that was agreed upon, which every other one does. `mode` is the one in force, and stays.
+    ///
+    /// # Errors
+    /// If the stream ended, or no further picture came within `patience`.
+    pub fn lift_limit(&self, mode: Mode, patience: Duration) -> Result<(), String> {
+        let before = self.mailbox.count();
+        self.orders.renegotiate(Wanted::Everything(mode));
+        self.mailbox.wait_for_more(before, Instant::now() + patience, || self.ended())
     }
 
     /// Waits until no picture has come for `quiet`, but not longer than `patience` and once more `quiet`.

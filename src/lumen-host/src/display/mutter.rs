@@ -16,6 +16,7 @@ use crate::capture::pipewire::{NodeStream, Wanted};
 use crate::config::Instance;
 use crate::frame::Mode;
 use crate::input::InputSink;
+use crate::input::mutter::turn::Turn;
 use crate::input::mutter::{MutterDevices, SharedTarget};
 use crate::input::remote::RemoteInput;
 use crate::mediaserver::Remote;
@@ -114,6 +115,8 @@ struct Maker {
     bus: Bus,
     remote: Remote,
     mailbox: Arc<Mailbox>,
+    /// Of a desktop that other sessions may have monitors of.
+    turn: Option<Turn>,
 }
 
 /// Where a session's Mutter is: its processes if it is the session's own, its bus, and variables for programs.
@@ -136,9 +139,17 @@ impl Mutter {
         let mut own = own;
         let ended = || own.as_mut().and_then(|own| own.mutter.poll()).map(|status| status.to_string());
         recording::wait_for_interfaces(&bus, ended).map_err(failed)?;
-        let maker = Maker { bus, remote, mailbox: Arc::default() };
+        let turn = match spec.instance {
+            Instance::Own => None,
+            Instance::Running => runtime_directory(&environment).map(|directory| Turn::new(directory, &spec.session)),
+        };
+        let maker = Maker { bus, remote, mailbox: Arc::default(), turn };
         let screen = maker.make(spec.mode)?;
         let target = Arc::new(Mutex::new(screen.recording.target()));
+        if let Some(turn) = &maker.turn {
+            // Windows open where the pointer is.
+            turn.begin(&target, size_of(spec.mode));
+        }
         Ok(Self { screen: Monitor::There(screen), own, maker, target, mode: spec.mode, environment })
     }
 
@@ -251,6 +262,16 @@ impl Mutter {
     }
 }
 
+impl Screen {
+    /// Mutter (43) leaves out a picture that comes earlier than one interval of the agreed rate after the last one, and half
+    /// of them do. The rate that is agreed upon later is a limit only: the monitor keeps the one that it was made with.
+    fn take_every_picture(&self, mode: Mode) {
+        if let Err(reason) = self.node.lift_limit(mode, PATIENCE) {
+            tracing::info!(reason, "the monitor may not give all of its pictures");
+        }
+    }
+}
+
 impl Maker {
     fn make(&self, mode: Mode) -> Result<Screen, DisplayError> {
         let recording = Recording::start(&self.bus).map_err(failed)?;
@@ -258,9 +279,12 @@ impl Maker {
         let node = NodeStream::start(self.remote.clone(), recording.node(), Wanted::Exactly(mode), mailbox)
             .map_err(|error| failed(error.to_string()))?;
         node.wait(PATIENCE).map_err(|reason| refused(mode, reason))?;
+        let screen = Screen { node, recording };
+        screen.take_every_picture(mode);
         // The first keys after a keyboard appears are lost, so it appears before anybody types.
-        recording.wake_keyboard().map_err(failed)?;
-        Ok(Screen { node, recording })
+        let wake = || screen.recording.wake_keyboard().map_err(failed);
+        self.turn.as_ref().map_or_else(wake, |turn| turn.hold(wake))?;
+        Ok(screen)
     }
 
     /// A monitor in place of one that was lost, with programs as they were on that.
@@ -274,6 +298,7 @@ impl Maker {
             tracing::info!(reason, "windows that covered the monitor may not cover it again");
             screen.node.wait(PATIENCE).map_err(|reason| refused(mode, reason))?;
         }
+        screen.take_every_picture(mode);
         Ok(screen)
     }
 
@@ -310,9 +335,19 @@ impl Compositor for Mutter {
     }
 
     fn set_mode(&mut self, mode: Mode) -> Result<(), DisplayError> {
+        let same_size = size_of(self.mode) == size_of(mode);
         let screen = self.screen()?;
-        screen.node.renegotiate(Wanted::Exactly(mode));
-        if let Err(reason) = screen.node.wait(RESIZE_PATIENCE) {
+        let change = |mode| {
+            screen.node.renegotiate(Wanted::Exactly(mode));
+            screen.node.wait(RESIZE_PATIENCE)
+        };
+        // Mutter (43, 50) does not look at the rate of a monitor that keeps its size.
+        let detour = if same_size { change(Mode { height: mode.height + DETOUR, ..mode }) } else { Ok(()) };
+        let changed = detour.and_then(|()| change(mode));
+        if changed.is_ok() {
+            screen.take_every_picture(mode);
+        }
+        if let Err(reason) = changed {
             tracing::info!(reason, "the monitor does not change its size: it is made anew");
             // The old one goes first: programs then move to the only monitor there is.
             self.screen = Monitor::Lost("its mode is being changed".to_owned());
@@ -335,8 +370,14 @@ impl Compositor for Mutter {
 
     fn input(&mut self) -> Result<Box<dyn InputSink>, DisplayError> {
         self.screen()?;
-        let size = Size { width: self.mode.width, height: self.mode.height };
-        Ok(Box::new(RemoteInput::new(MutterDevices::new(Arc::clone(&self.target)), size)))
+        let (target, size) = (Arc::clone(&self.target), size_of(self.mode));
+        let devices = match &self.maker.turn {
+            None => MutterDevices::new(target),
+            Some(turn) => {
+                MutterDevices::in_turn(target, turn.clone(), size).map_err(|error| failed(error.to_string()))?
+            }
+        };
+        Ok(Box::new(RemoteInput::new(devices, size)))
     }
 
     fn gone(&mut self) -> Option<String> {
@@ -364,6 +405,16 @@ impl Drop for Mutter {
             self.take_back();
         }
     }
+}
+
+/// The directory that the Wayland socket of a running desktop is in.
+fn runtime_directory(environment: &[(String, String)]) -> Option<PathBuf> {
+    let (_, socket) = environment.iter().find(|(name, _)| name == "WAYLAND_DISPLAY")?;
+    Path::new(socket).parent().filter(|directory| directory.is_absolute()).map(Path::to_owned)
+}
+
+fn size_of(mode: Mode) -> Size {
+    Size { width: mode.width, height: mode.height }
 }
 
 /// The first Wayland socket of a runtime directory.
