@@ -18,7 +18,7 @@ use crate::frame::Mode;
 use crate::input::InputSink;
 use crate::input::mutter::turn::Turn;
 use crate::input::mutter::{MutterDevices, SharedTarget};
-use crate::input::remote::RemoteInput;
+use crate::input::remote::{Devices as _, RemoteInput};
 use crate::mediaserver::Remote;
 
 use super::DisplayError;
@@ -78,6 +78,9 @@ const QUIET: Duration = Duration::from_millis(500);
 
 /// Lines by which a monitor is made larger for a moment.
 const DETOUR: u32 = 8;
+
+/// How long a monitor may take to give all of its pictures.
+const LIFT_PATIENCE: Duration = Duration::from_secs(3);
 
 /// How often a monitor that was lost is asked for again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
@@ -148,7 +151,7 @@ impl Mutter {
         let target = Arc::new(Mutex::new(screen.recording.target()));
         if let Some(turn) = &maker.turn {
             // Windows open where the pointer is.
-            turn.begin(&target, size_of(spec.mode));
+            turn.begin(&target, (f64::from(spec.mode.width / 2), f64::from(spec.mode.height / 2)));
         }
         Ok(Self { screen: Monitor::There(screen), own, maker, target, mode: spec.mode, environment })
     }
@@ -262,16 +265,6 @@ impl Mutter {
     }
 }
 
-impl Screen {
-    /// Mutter (43) leaves out a picture that comes earlier than one interval of the agreed rate after the last one, and half
-    /// of them do. The rate that is agreed upon later is a limit only: the monitor keeps the one that it was made with.
-    fn take_every_picture(&self, mode: Mode) {
-        if let Err(reason) = self.node.lift_limit(mode, PATIENCE) {
-            tracing::info!(reason, "the monitor may not give all of its pictures");
-        }
-    }
-}
-
 impl Maker {
     fn make(&self, mode: Mode) -> Result<Screen, DisplayError> {
         let recording = Recording::start(&self.bus).map_err(failed)?;
@@ -280,11 +273,30 @@ impl Maker {
             .map_err(|error| failed(error.to_string()))?;
         node.wait(PATIENCE).map_err(|reason| refused(mode, reason))?;
         let screen = Screen { node, recording };
-        screen.take_every_picture(mode);
+        self.take_every_picture(&screen, mode);
         // The first keys after a keyboard appears are lost, so it appears before anybody types.
         let wake = || screen.recording.wake_keyboard().map_err(failed);
         self.turn.as_ref().map_or_else(wake, |turn| turn.hold(wake))?;
         Ok(screen)
+    }
+
+    /// Mutter (43) leaves out a picture that comes earlier than one interval of the agreed rate after the last one, and half
+    /// of them do. The rate that is agreed upon later is a limit only: the monitor keeps the one that it was made with.
+    fn take_every_picture(&self, screen: &Screen, mode: Mode) {
+        let target = Arc::new(Mutex::new(screen.recording.target()));
+        let mut step = 0;
+        // The pointer is part of the pictures.
+        let nudge = || {
+            step = 1 - step;
+            let at = (f64::from(mode.width / 2 + step), f64::from(mode.height / 2));
+            match &self.turn {
+                None => MutterDevices::new(Arc::clone(&target)).move_to(at.0, at.1),
+                Some(turn) => turn.begin(&target, at),
+            }
+        };
+        if let Err(reason) = screen.node.lift_limit(mode, LIFT_PATIENCE, nudge) {
+            tracing::info!(reason, "the monitor may not give all of its pictures");
+        }
     }
 
     /// A monitor in place of one that was lost, with programs as they were on that.
@@ -298,7 +310,7 @@ impl Maker {
             tracing::info!(reason, "windows that covered the monitor may not cover it again");
             screen.node.wait(PATIENCE).map_err(|reason| refused(mode, reason))?;
         }
-        screen.take_every_picture(mode);
+        self.take_every_picture(&screen, mode);
         Ok(screen)
     }
 
@@ -336,7 +348,8 @@ impl Compositor for Mutter {
 
     fn set_mode(&mut self, mode: Mode) -> Result<(), DisplayError> {
         let same_size = size_of(self.mode) == size_of(mode);
-        let screen = self.screen()?;
+        self.screen()?;
+        let Monitor::There(screen) = &self.screen else { return Ok(()) };
         let change = |mode| {
             screen.node.renegotiate(Wanted::Exactly(mode));
             screen.node.wait(RESIZE_PATIENCE)
@@ -345,7 +358,7 @@ impl Compositor for Mutter {
         let detour = if same_size { change(Mode { height: mode.height + DETOUR, ..mode }) } else { Ok(()) };
         let changed = detour.and_then(|()| change(mode));
         if changed.is_ok() {
-            screen.take_every_picture(mode);
+            self.maker.take_every_picture(screen, mode);
         }
         if let Err(reason) = changed {
             tracing::info!(reason, "the monitor does not change its size: it is made anew");

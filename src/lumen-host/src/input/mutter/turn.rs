@@ -90,11 +90,10 @@ impl Turn {
         queue.is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_err())
     }
 
-    /// Has the pointer on the monitor that `target` names, so that windows open there, and the keyboard nowhere: those
-    /// windows take it.
-    pub fn begin(&self, target: &SharedTarget, size: Size) {
+    /// Has the pointer at a position of the monitor that `target` names, so that windows open there, and the keyboard
+    /// nowhere: those windows take it.
+    pub fn begin(&self, target: &SharedTarget, (x, y): (f64, f64)) {
         let mut taken = self.take();
-        let (x, y) = middle(size);
         deliver(target, Action::MoveTo(x, y));
         settle(target);
         taken.note(Last { pointer: self.session.clone(), keyboard: String::new() });
