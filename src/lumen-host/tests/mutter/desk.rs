@@ -134,7 +134,7 @@ impl Session {
         fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
         let script = script.display().to_string();
         self.run("foot", &["--config=/dev/null", option, "-o", "pad=0x0", &script]);
-        wait_for("the terminal's focus", || fs::read(&file).is_ok_and(|typed| typed.starts_with(b"\x1b[I")));
+        wait_for("the terminal's focus", || fs::read(&file).is_ok_and(|typed| typed.ends_with(b"\x1b[I")));
         file
     }
 
