@@ -50,9 +50,14 @@ fn a_program_on_mutter_reaches_the_client_at_three_modes() {
     for program in ["mutter", "dbus-daemon", "pipewire", "wireplumber"] {
         assert!(find_program(program).is_some(), "{program} is not installed: `scripts/test host` installs it");
     }
-    let host = Host::with(
+    let mut host = Host::prepared(
         "[[apps]]\nname = \"Desktop\"\ndisplay = \"mutter\"\ncommand = [\"sleep\", \"infinity\"]\non_exit = \"end\"\n",
     );
+    let home = host.path("home");
+    fs::create_dir(&home).expect("a directory");
+    let mut serve = host.command();
+    serve.env("HOME", &home);
+    host.serve_by(serve);
     let client = host.client("sofa");
     let mut painter = None;
     let mut last = 0;

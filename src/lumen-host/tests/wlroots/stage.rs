@@ -114,6 +114,8 @@ impl Stage {
             command.env_remove(name);
         }
         command.env("XDG_RUNTIME_DIR", self.host.path("home"));
+        // Libraries that find no bus start one where X11 is, and that outlives its program.
+        command.env("DBUS_SESSION_BUS_ADDRESS", "disabled:");
         command.envs(self._desktop.iter().flat_map(|desktop| desktop.compositor.environment()));
         command.envs(self.around.pipewire.iter().map(|directory| ("PIPEWIRE_RUNTIME_DIR", directory)));
         command
