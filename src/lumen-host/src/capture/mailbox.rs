@@ -105,6 +105,19 @@ impl Mailbox {
         self.wait_until(deadline, ended, |state| state.newest.is_some())
     }
 
+    /// Waits until there were more pictures than `before`.
+    ///
+    /// # Errors
+    /// As [`Mailbox::wait`].
+    pub fn wait_for_more(
+        &self,
+        before: u64,
+        deadline: Instant,
+        ended: impl Fn() -> Option<String>,
+    ) -> Result<(), String> {
+        self.wait_until(deadline, ended, |state| state.serial > before)
+    }
+
     /// Waits until a picture of this size, which is not the wanted one, was refused.
     ///
     /// # Errors

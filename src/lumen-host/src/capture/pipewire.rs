@@ -13,6 +13,7 @@ mod picture;
 mod thread;
 
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -25,11 +26,19 @@ pub use find::find_node;
 use super::CaptureError;
 use super::mailbox::{Mailbox, Size};
 
+/// How often a change of the format is looked for.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
+
+/// How long a picture is waited for after something was drawn.
+const NUDGE_INTERVAL: Duration = Duration::from_millis(200);
+
 /// What a consumer asks of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
     /// This size and rate exactly; where the consumer decides (virtual monitors), this makes the mode.
     Exactly(Mode),
+    /// This size, and every picture of it, however soon it follows the one before. The mode stays what it is.
+    Everything(Mode),
     /// Any size, and up to the rate of this mode.
     Anything(Mode),
 }
@@ -37,7 +46,7 @@ pub enum Wanted {
 impl Wanted {
     fn size(self) -> Option<Size> {
         match self {
-            Self::Exactly(mode) => Some(Size { width: mode.width, height: mode.height }),
+            Self::Exactly(mode) | Self::Everything(mode) => Some(Size { width: mode.width, height: mode.height }),
             Self::Anything(_) => None,
         }
     }
@@ -64,6 +73,8 @@ impl From<Remote> for Origin {
 pub struct NodeStream {
     mailbox: Arc<Mailbox>,
     ended: Arc<OnceLock<String>>,
+    /// Counts formats that were agreed upon.
+    formats: Arc<AtomicU64>,
     orders: thread::Orders,
     thread: Option<JoinHandle<()>>,
 }
@@ -83,9 +94,11 @@ impl NodeStream {
         mailbox.clear();
         mailbox.want(wanted.size());
         let ended = Arc::new(OnceLock::new());
-        let (orders, thread) = thread::start(origin.into(), node, wanted, Arc::clone(&mailbox), Arc::clone(&ended))
+        let formats = Arc::default();
+        let told = thread::Told { ended: Arc::clone(&ended), formats: Arc::clone(&formats) };
+        let (orders, thread) = thread::start(origin.into(), node, wanted, Arc::clone(&mailbox), told)
             .map_err(|error| CaptureError::DisplayGone(format!("its capture cannot start: {error}")))?;
-        Ok(Self { mailbox, ended, orders, thread: Some(thread) })
+        Ok(Self { mailbox, ended, formats, orders, thread: Some(thread) })
     }
 
     /// Waits for a picture.
@@ -102,6 +115,32 @@ impl NodeStream {
         self.mailbox.restart();
         self.mailbox.want(wanted.size());
         self.orders.renegotiate(wanted);
+    }
+
+    /// Takes every picture from now on. A node may leave out pictures that come a little earlier than the interval of
+    /// the rate that was agreed upon, which every other one does. `mode` is the one in force, and stays.
+    ///
+    /// What is drawn while this is agreed upon may not be sent: `nudge` has something drawn, and is called every now and
+    /// then until a picture comes.
+    ///
+    /// # Errors
+    /// If the stream ended, or no further picture came within `patience`.
+    pub fn lift_limit(&self, mode: Mode, patience: Duration, mut nudge: impl FnMut()) -> Result<(), String> {
+        let deadline = Instant::now() + patience;
+        let agreed = self.formats.load(Ordering::Relaxed);
+        self.orders.renegotiate(Wanted::Everything(mode));
+        while self.formats.load(Ordering::Relaxed) == agreed && Instant::now() < deadline && self.ended().is_none() {
+            std::thread::sleep(POLL_INTERVAL);
+        }
+        let before = self.mailbox.count();
+        loop {
+            nudge();
+            let until = deadline.min(Instant::now() + NUDGE_INTERVAL);
+            match self.mailbox.wait_for_more(before, until, || self.ended()) {
+                Err(_) if Instant::now() < deadline && self.ended().is_none() => {}
+                result => return result,
+            }
+        }
     }
 
     /// Waits until no picture has come for `quiet`, but not longer than `patience` and once more `quiet`.

@@ -16,8 +16,9 @@ use crate::capture::pipewire::{NodeStream, Wanted};
 use crate::config::Instance;
 use crate::frame::Mode;
 use crate::input::InputSink;
+use crate::input::mutter::turn::Turn;
 use crate::input::mutter::{MutterDevices, SharedTarget};
-use crate::input::remote::RemoteInput;
+use crate::input::remote::{Devices as _, RemoteInput};
 use crate::mediaserver::Remote;
 
 use super::DisplayError;
@@ -78,6 +79,9 @@ const QUIET: Duration = Duration::from_millis(500);
 /// Lines by which a monitor is made larger for a moment.
 const DETOUR: u32 = 8;
 
+/// How long a monitor may take to give all of its pictures.
+const LIFT_PATIENCE: Duration = Duration::from_secs(3);
+
 /// How often a monitor that was lost is asked for again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -114,6 +118,8 @@ struct Maker {
     bus: Bus,
     remote: Remote,
     mailbox: Arc<Mailbox>,
+    /// Of a desktop that other sessions may have monitors of.
+    turn: Option<Turn>,
 }
 
 /// Where a session's Mutter is: its processes if it is the session's own, its bus, and variables for programs.
@@ -136,9 +142,17 @@ impl Mutter {
         let mut own = own;
         let ended = || own.as_mut().and_then(|own| own.mutter.poll()).map(|status| status.to_string());
         recording::wait_for_interfaces(&bus, ended).map_err(failed)?;
-        let maker = Maker { bus, remote, mailbox: Arc::default() };
+        let turn = match spec.instance {
+            Instance::Own => None,
+            Instance::Running => runtime_directory(&environment).map(|directory| Turn::new(directory, &spec.session)),
+        };
+        let maker = Maker { bus, remote, mailbox: Arc::default(), turn };
         let screen = maker.make(spec.mode)?;
         let target = Arc::new(Mutex::new(screen.recording.target()));
+        if let Some(turn) = &maker.turn {
+            // Windows open where the pointer is.
+            turn.begin(&target, (f64::from(spec.mode.width / 2), f64::from(spec.mode.height / 2)));
+        }
         Ok(Self { screen: Monitor::There(screen), own, maker, target, mode: spec.mode, environment })
     }
 
@@ -258,9 +272,31 @@ impl Maker {
         let node = NodeStream::start(self.remote.clone(), recording.node(), Wanted::Exactly(mode), mailbox)
             .map_err(|error| failed(error.to_string()))?;
         node.wait(PATIENCE).map_err(|reason| refused(mode, reason))?;
+        let screen = Screen { node, recording };
+        self.take_every_picture(&screen, mode);
         // The first keys after a keyboard appears are lost, so it appears before anybody types.
-        recording.wake_keyboard().map_err(failed)?;
-        Ok(Screen { node, recording })
+        let wake = || screen.recording.wake_keyboard().map_err(failed);
+        self.turn.as_ref().map_or_else(wake, |turn| turn.hold(wake))?;
+        Ok(screen)
+    }
+
+    /// Mutter (43) leaves out a picture that comes earlier than one interval of the agreed rate after the last one, and half
+    /// of them do. The rate that is agreed upon later is a limit only: the monitor keeps the one that it was made with.
+    fn take_every_picture(&self, screen: &Screen, mode: Mode) {
+        let target = Arc::new(Mutex::new(screen.recording.target()));
+        let mut step = 0;
+        // The pointer is part of the pictures.
+        let nudge = || {
+            step = 1 - step;
+            let at = (f64::from(mode.width / 2 + step), f64::from(mode.height / 2));
+            match &self.turn {
+                None => MutterDevices::new(Arc::clone(&target)).move_to(at.0, at.1),
+                Some(turn) => turn.begin(&target, at),
+            }
+        };
+        if let Err(reason) = screen.node.lift_limit(mode, LIFT_PATIENCE, nudge) {
+            tracing::info!(reason, "the monitor may not give all of its pictures");
+        }
     }
 
     /// A monitor in place of one that was lost, with programs as they were on that.
@@ -274,6 +310,7 @@ impl Maker {
             tracing::info!(reason, "windows that covered the monitor may not cover it again");
             screen.node.wait(PATIENCE).map_err(|reason| refused(mode, reason))?;
         }
+        self.take_every_picture(&screen, mode);
         Ok(screen)
     }
 
@@ -310,9 +347,20 @@ impl Compositor for Mutter {
     }
 
     fn set_mode(&mut self, mode: Mode) -> Result<(), DisplayError> {
-        let screen = self.screen()?;
-        screen.node.renegotiate(Wanted::Exactly(mode));
-        if let Err(reason) = screen.node.wait(RESIZE_PATIENCE) {
+        let same_size = size_of(self.mode) == size_of(mode);
+        self.screen()?;
+        let Monitor::There(screen) = &self.screen else { return Ok(()) };
+        let change = |mode| {
+            screen.node.renegotiate(Wanted::Exactly(mode));
+            screen.node.wait(RESIZE_PATIENCE)
+        };
+        // Mutter (43, 50) does not look at the rate of a monitor that keeps its size.
+        let detour = if same_size { change(Mode { height: mode.height + DETOUR, ..mode }) } else { Ok(()) };
+        let changed = detour.and_then(|()| change(mode));
+        if changed.is_ok() {
+            self.maker.take_every_picture(screen, mode);
+        }
+        if let Err(reason) = changed {
             tracing::info!(reason, "the monitor does not change its size: it is made anew");
             // The old one goes first: programs then move to the only monitor there is.
             self.screen = Monitor::Lost("its mode is being changed".to_owned());
@@ -335,8 +383,14 @@ impl Compositor for Mutter {
 
     fn input(&mut self) -> Result<Box<dyn InputSink>, DisplayError> {
         self.screen()?;
-        let size = Size { width: self.mode.width, height: self.mode.height };
-        Ok(Box::new(RemoteInput::new(MutterDevices::new(Arc::clone(&self.target)), size)))
+        let (target, size) = (Arc::clone(&self.target), size_of(self.mode));
+        let devices = match &self.maker.turn {
+            None => MutterDevices::new(target),
+            Some(turn) => {
+                MutterDevices::in_turn(target, turn.clone(), size).map_err(|error| failed(error.to_string()))?
+            }
+        };
+        Ok(Box::new(RemoteInput::new(devices, size)))
     }
 
     fn gone(&mut self) -> Option<String> {
@@ -364,6 +418,16 @@ impl Drop for Mutter {
             self.take_back();
         }
     }
+}
+
+/// The directory that the Wayland socket of a running desktop is in.
+fn runtime_directory(environment: &[(String, String)]) -> Option<PathBuf> {
+    let (_, socket) = environment.iter().find(|(name, _)| name == "WAYLAND_DISPLAY")?;
+    Path::new(socket).parent().filter(|directory| directory.is_absolute()).map(Path::to_owned)
+}
+
+fn size_of(mode: Mode) -> Size {
+    Size { width: mode.width, height: mode.height }
 }
 
 /// The first Wayland socket of a runtime directory.

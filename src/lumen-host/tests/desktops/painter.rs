@@ -223,12 +223,12 @@ impl Dispatch<wl_registry::WlRegistry, ()> for Program {
         _: &Connection,
         queue: &QueueHandle<Self>,
     ) {
-        let wl_registry::Event::Global { name, interface, .. } = event else { return };
+        let wl_registry::Event::Global { name, interface, version } = event else { return };
         match interface.as_str() {
             "wl_compositor" => program.compositor = Some(registry.bind(name, 1, queue, ())),
             "wl_shm" => program.shm = Some(registry.bind(name, 1, queue, ())),
             "xdg_wm_base" => program.shell = Some(registry.bind(name, 1, queue, ())),
-            "wl_output" => program.outputs.push((registry.bind(name, 4, queue, ()), Output::default())),
+            "wl_output" => program.outputs.push((registry.bind(name, version.min(4), queue, ()), Output::default())),
             "wl_seat" => {
                 registry.bind::<wl_seat::WlSeat, _, _>(name, 1, queue, ());
             }

@@ -5,6 +5,7 @@
 
 mod animation;
 mod bed;
+mod crossing;
 mod faults;
 #[path = "../sessions/harness.rs"]
 #[expect(dead_code, reason = "shared with the tests of sessions, which use all of it")]

@@ -51,7 +51,8 @@ pub struct Scenery {
 }
 
 impl Stage {
-    /// A host with the applications "Own" (a sway of its own), "Shared" (an output of the running one) and "Card".
+    /// A host with the applications "Own" (a sway of its own), "Shared" (an output of the running one), "Mutter" (one of
+    /// its own), "Mutter shared" (a monitor of the running one) and "Card".
     pub fn set(scenery: Scenery) -> Self {
         let mut stage = Self::prepared(scenery);
         let command = stage.command();
@@ -66,16 +67,23 @@ impl Stage {
         for program in ["sway", "foot", "pipewire", "wireplumber", "pw-play", "pw-dump"] {
             need(program);
         }
-        let command = ["foot", "-o", "cursor.blink=no", "sh", "-c", PROGRAM].map(|part| format!("{part:?}")).join(", ");
-        // Another compositor is another line here, and its name in a list of tests/wlroots/together.rs.
-        let apps: String = [("Own", "wlroots", "own"), ("Shared", "wlroots", "running")]
-            .map(|(name, display, instance)| {
-                format!(
-                    "[[apps]]\nname = \"{name}\"\ndisplay = \"{display}\"\ninstance = \"{instance}\"\n\
+        // sway has its tiles; Mutter opens a window on the monitor that the pointer is on, unless it is fullscreen.
+        let command = ["foot", "--maximized", "-o", "cursor.blink=no", "sh", "-c", PROGRAM];
+        let command = command.map(|part| format!("{part:?}")).join(", ");
+        // Another compositor is another line here, and its name in a list of those who call `do_not_cross`.
+        let apps: String = [
+            ("Own", "wlroots", "own"),
+            ("Shared", "wlroots", "running"),
+            ("Mutter", "mutter", "own"),
+            ("Mutter shared", "mutter", "running"),
+        ]
+        .map(|(name, display, instance)| {
+            format!(
+                "[[apps]]\nname = \"{name}\"\ndisplay = \"{display}\"\ninstance = \"{instance}\"\n\
                      command = [{command}]\n"
-                )
-            })
-            .concat();
+            )
+        })
+        .concat();
         let card = "[[apps]]\nname = \"Card\"\ndisplay = \"testcard\"\n";
         let host = Host::prepared(&format!("{config}\n{apps}{card}"));
         let home = host.path("home");
@@ -106,6 +114,8 @@ impl Stage {
             command.env_remove(name);
         }
         command.env("XDG_RUNTIME_DIR", self.host.path("home"));
+        // Libraries that find no bus start one where X11 is, and that outlives its program.
+        command.env("DBUS_SESSION_BUS_ADDRESS", "disabled:");
         command.envs(self._desktop.iter().flat_map(|desktop| desktop.compositor.environment()));
         command.envs(self.around.pipewire.iter().map(|directory| ("PIPEWIRE_RUNTIME_DIR", directory)));
         command

@@ -183,6 +183,9 @@ impl SinkThread {
                 *keys::NODE_DESCRIPTION => self.name.clone(),
                 *keys::NODE_LATENCY => LATENCY,
                 *keys::NODE_VIRTUAL => "true",
+                // Driven by the server's own clock. Without any other PipeWire lets a compositor's pictures drive it, and
+                // there is sound only when something moves.
+                *keys::NODE_GROUP => "pipewire.dummy",
                 *keys::AUDIO_CHANNELS => self.channels.to_string(),
                 "audio.position" => format!("[ {} ]", positions.join(" ")),
                 // Real loudspeakers come first for everybody else.

@@ -16,6 +16,9 @@ use super::picture::Order;
 /// Largest extent of a picture that is taken.
 const MAX_EXTENT: u32 = 16_384;
 
+/// The highest rate that is asked for: as good as no limit, and Mutter takes no higher one.
+const MAX_RATE: u32 = 1000;
+
 /// Largest extent of a pointer's image.
 const MAX_CURSOR: usize = 384;
 
@@ -48,10 +51,10 @@ pub fn order(format: VideoFormat) -> Option<Order> {
 pub fn formats(wanted: Wanted) -> Param {
     let rectangle = |width, height| Rectangle { width, height };
     let fraction = |num, denom| Fraction { num, denom };
-    let (Wanted::Exactly(mode) | Wanted::Anything(mode)) = wanted;
+    let (Wanted::Exactly(mode) | Wanted::Everything(mode) | Wanted::Anything(mode)) = wanted;
     let rate = fraction(mode.rate_num, mode.rate_den);
     let size = match wanted {
-        Wanted::Exactly(mode) => Value::Rectangle(rectangle(mode.width, mode.height)),
+        Wanted::Exactly(mode) | Wanted::Everything(mode) => Value::Rectangle(rectangle(mode.width, mode.height)),
         Wanted::Anything(mode) => Value::Choice(ChoiceValue::Rectangle(range(
             rectangle(mode.width, mode.height),
             rectangle(1, 1),
@@ -60,7 +63,8 @@ pub fn formats(wanted: Wanted) -> Param {
     };
     let most = match wanted {
         Wanted::Exactly(_) => Value::Fraction(rate),
-        Wanted::Anything(_) => Value::Choice(ChoiceValue::Fraction(range(rate, fraction(1, 1), fraction(1000, 1)))),
+        Wanted::Everything(_) => Value::Fraction(fraction(MAX_RATE, 1)),
+        Wanted::Anything(_) => Value::Choice(ChoiceValue::Fraction(range(rate, fraction(1, 1), fraction(MAX_RATE, 1)))),
     };
     Param::new(object!(
         SpaTypes::ObjectParamFormat,
@@ -82,7 +86,7 @@ pub fn formats(wanted: Wanted) -> Param {
         // Zero is a rate that varies with what happens on the screen.
         property!(
             FormatProperties::VideoFramerate,
-            Value::Choice(ChoiceValue::Fraction(range(fraction(0, 1), fraction(0, 1), fraction(1000, 1))))
+            Value::Choice(ChoiceValue::Fraction(range(fraction(0, 1), fraction(0, 1), fraction(MAX_RATE, 1))))
         ),
         property!(FormatProperties::VideoMaxFramerate, most),
     ))

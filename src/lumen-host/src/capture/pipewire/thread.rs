@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -56,20 +57,28 @@ impl std::fmt::Debug for Orders {
     }
 }
 
-/// Starts the thread. Why it came to its end, `ended` says.
+/// What the thread says beside its pictures.
+pub struct Told {
+    /// Why it came to its end.
+    pub ended: Arc<OnceLock<String>>,
+    /// Formats that were agreed upon so far.
+    pub formats: Arc<AtomicU64>,
+}
+
+/// Starts the thread.
 pub fn start(
     origin: Origin,
     node: u32,
     wanted: Wanted,
     mailbox: Arc<Mailbox>,
-    ended: Arc<OnceLock<String>>,
+    told: Told,
 ) -> io::Result<(Orders, JoinHandle<()>)> {
     let (sender, receiver) = pipewire::channel::channel();
     let thread = std::thread::Builder::new().name("capture".into()).spawn(move || {
-        if let Err(error) = run(origin, node, wanted, &mailbox, &ended, receiver) {
-            let _ = ended.set(format!("PipeWire: {error}"));
+        if let Err(error) = run(origin, node, wanted, &mailbox, &told, receiver) {
+            let _ = told.ended.set(format!("PipeWire: {error}"));
         }
-        let _ = ended.set("its stream ended".to_owned());
+        let _ = told.ended.set("its stream ended".to_owned());
         mailbox.wake();
     })?;
     Ok((Orders(sender), thread))
@@ -80,10 +89,11 @@ fn run(
     node: u32,
     wanted: Wanted,
     mailbox: &Arc<Mailbox>,
-    ended: &Arc<OnceLock<String>>,
+    Told { ended, formats: agreed }: &Told,
     orders: Receiver<Request>,
 ) -> Result<(), pipewire::Error> {
     pipewire::init();
+    let agreed = Arc::clone(agreed);
     let main_loop = MainLoopRc::new(None)?;
     let context = ContextRc::new(&main_loop, None)?;
     let core = match origin {
@@ -131,9 +141,12 @@ fn run(
                 }
             }
         })
-        .param_changed(|stream, consumer, id, param| {
+        .param_changed(move |stream, consumer, id, param| {
             if id == ParamType::Format.as_raw() {
                 consumer.format_changed(stream, param);
+                if param.is_some() {
+                    agreed.fetch_add(1, Ordering::Relaxed);
+                }
             }
         })
         .process(Consumer::process)

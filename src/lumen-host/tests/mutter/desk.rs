@@ -19,6 +19,8 @@ use lumen_host::mediaserver::MediaServer;
 use tempfile::TempDir;
 use zbus::zvariant::OwnedValue;
 
+use crate::bed::become_ordinary;
+
 /// A bound for whatever must happen.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -36,6 +38,7 @@ pub struct Session {
 
 impl Session {
     pub fn open(test: &str, mode: Mode) -> Self {
+        become_ordinary();
         // Shown with --nocapture, or when the test fails; RUST_LOG says how much.
         let logged = tracing_subscriber::EnvFilter::from_default_env();
         let _ = tracing_subscriber::fmt().with_env_filter(logged).with_test_writer().try_init();
@@ -66,24 +69,30 @@ impl Session {
     }
 
     /// A further monitor of this desktop, as a session of its own has it.
-    pub fn further(&self, mode: Mode) -> Box<dyn Compositor> {
-        let mut environment = self.server.environment();
-        for (name, value) in self.compositor.environment() {
-            let value =
-                if name == "WAYLAND_DISPLAY" { self.directory.path().join(value).display().to_string() } else { value };
-            environment.push((name, value));
-        }
+    pub fn further(&self, name: &str, mode: Mode) -> Box<dyn Compositor> {
+        let environment = self.environment();
         mutter::start(&CompositorSpec {
-            session: format!("{}-further", self.id),
+            session: format!("{}-{name}", self.id),
             mode,
             instance: Instance::Running,
-            directory: self.directory.path().join("further"),
+            directory: self.directory.path().join(name),
             identity: "test".to_owned(),
             command: Vec::new(),
             command_environment: Vec::new(),
             environment,
         })
         .unwrap()
+    }
+
+    /// Variables by which others find this desktop, wherever their runtime directory is.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let mut environment = self.server.environment();
+        for (name, value) in self.compositor.environment() {
+            let value =
+                if name == "WAYLAND_DISPLAY" { self.directory.path().join(value).display().to_string() } else { value };
+            environment.push((name, value));
+        }
+        environment
     }
 
     /// Starts a program on it.
@@ -108,18 +117,24 @@ impl Session {
     /// A terminal over the whole picture that writes every byte it gets into the file that is returned, once it has
     /// sent `modes` to its terminal. It reports its focus.
     pub fn terminal(&mut self, modes: &str) -> PathBuf {
-        let (file, script) = (self.directory.path().join("typed"), self.directory.path().join("terminal"));
+        self.terminal_as("typed", "--fullscreen", modes)
+    }
+
+    /// The same into a file of this name, with a window as the `option` says.
+    pub fn terminal_as(&mut self, name: &str, option: &str, modes: &str) -> PathBuf {
+        let (file, script) = (self.directory.path().join(name), self.directory.path().join(format!("{name}.sh")));
+        let [blue, green, red] = BACKGROUND;
+        // By a sequence: the option for it has another name in newer versions.
+        let colour = format!("\\033]11;#{red:02x}{green:02x}{blue:02x}\\033\\\\");
         let text = format!(
-            "#!/bin/sh\nprintf '\\033[?25l\\033[?1004h{modes}'\nstty raw -echo\nexec cat > '{}'\n",
+            "#!/bin/sh\nprintf '{colour}\\033[2J\\033[?25l\\033[?1004h{modes}'\nstty raw -echo\nexec cat > '{}'\n",
             file.display()
         );
         fs::write(&script, text).unwrap();
         fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
-        let [blue, green, red] = BACKGROUND;
-        let background = format!("colors.background={red:02x}{green:02x}{blue:02x}");
         let script = script.display().to_string();
-        self.run("foot", &["--config=/dev/null", "--fullscreen", "-o", &background, "-o", "pad=0x0", &script]);
-        wait_for("the terminal's focus", || fs::read(&file).is_ok_and(|typed| typed.starts_with(b"\x1b[I")));
+        self.run("foot", &["--config=/dev/null", option, "-o", "pad=0x0", &script]);
+        wait_for("the terminal's focus", || fs::read(&file).is_ok_and(|typed| typed.ends_with(b"\x1b[I")));
         file
     }
 

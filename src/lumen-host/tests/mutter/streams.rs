@@ -1,0 +1,92 @@
+//! The whole way: `lumen serve`, a session on a Mutter of its own, the network, the reference client's decoder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use lumen_client::StreamOptions;
+use lumen_client::picture::Picture;
+use lumen_host::display::process::{find_program, of_session};
+
+use crate::bed::{PATIENCE, become_ordinary, eventually};
+use crate::harness::{Host, begin, turn};
+use crate::painter::{Painter, drawn, read_number};
+
+/// Luma of a decoded picture against what the program drew, in dB, at 20 Mbit/s.
+const ENOUGH: f64 = 30.0;
+
+/// Pictures that are compared at each mode.
+const PICTURES: usize = 3;
+
+/// The Wayland socket of the only session's Mutter.
+fn socket(host: &Host) -> PathBuf {
+    fn search(directory: &Path) -> Option<PathBuf> {
+        let entries: Vec<PathBuf> = fs::read_dir(directory).ok()?.flatten().map(|entry| entry.path()).collect();
+        let found = entries.iter().find(|path| path.ends_with("wayland-lumen")).cloned();
+        found.or_else(|| entries.iter().filter(|path| path.is_dir()).find_map(|path| search(path)))
+    }
+    eventually("the session has a Mutter", || search(&host.path("run")))
+}
+
+/// Number and likeness of a decoded picture: red, green, blue.
+fn compare(rgb: &[u8], width: usize, height: usize) -> Option<(u32, f64)> {
+    (rgb.len() == width * height * 3).then_some(())?;
+    let number = read_number(|x, y| rgb[(y * width + x) * 3 + 1])?;
+    let luma =
+        |red: u8, green: u8, blue: u8| 0.2126 * f64::from(red) + 0.7152 * f64::from(green) + 0.0722 * f64::from(blue);
+    let drawn = drawn(width, height, number);
+    let error: f64 = rgb
+        .chunks(3)
+        .zip(drawn.chunks(4))
+        .map(|(seen, drawn)| (luma(seen[0], seen[1], seen[2]) - luma(drawn[2], drawn[1], drawn[0])).powi(2))
+        .sum();
+    Some((number, 10.0 * (255.0 * 255.0 / (error / (width * height) as f64)).log10()))
+}
+
+#[test]
+fn a_program_on_mutter_reaches_the_client_at_three_modes() {
+    let _turn = turn();
+    become_ordinary();
+    for program in ["mutter", "dbus-daemon", "pipewire", "wireplumber"] {
+        assert!(find_program(program).is_some(), "{program} is not installed: `scripts/test host` installs it");
+    }
+    let mut host = Host::prepared(
+        "[[apps]]\nname = \"Desktop\"\ndisplay = \"mutter\"\ncommand = [\"sleep\", \"infinity\"]\non_exit = \"end\"\n",
+    );
+    let home = host.path("home");
+    fs::create_dir(&home).expect("a directory");
+    let mut serve = host.command();
+    serve.env("HOME", &home);
+    host.serve_by(serve);
+    let client = host.client("sofa");
+    let mut painter = None;
+    let mut last = 0;
+    // The session stays, with its program, and its display follows the client.
+    for (width, height, fps) in [(1280, 720, 60), (1920, 1080, 30), (1366, 768, 50)] {
+        let options = StreamOptions {
+            bitrate_kbps: 20_000,
+            keep_pictures: true,
+            first_frame_timeout: PATIENCE,
+            ..StreamOptions::new(width, height, fps, Duration::from_secs(2))
+        };
+        let session = begin(&client, &host.address(), &options);
+        painter.get_or_insert_with(|| Painter::start(&socket(&host), None));
+        for _ in 0..PICTURES {
+            let (number, decibels) = eventually("a further decoded picture as it was drawn", || {
+                let picture = Picture::to_rgb(&session.picture()?);
+                compare(&picture, width as usize, height as usize)
+                    .filter(|(number, decibels)| *number > last && *decibels > ENOUGH)
+            });
+            println!("{width}x{height}@{fps}: decoded picture {number}: {decibels:.1} dB of luma");
+            last = number;
+        }
+        let report = session.stop().expect("a report");
+        assert_eq!((report.video.width as u32, report.video.height as u32), (width, height));
+        assert_eq!((report.video.frames_lost, report.video.decode_errors), (0, 0), "{report}");
+    }
+    drop(painter);
+    let id = host.session_of("sofa").expect("it is suspended").id;
+    client.quit(&host.address()).expect("it ends");
+    host.is_deserted();
+    eventually("nothing is left", || of_session(&id.to_string()).is_empty().then_some(()));
+}
