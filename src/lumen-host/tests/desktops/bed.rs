@@ -21,8 +21,8 @@ use lumen_host::mediaserver::MediaServer;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-/// Bounds every wait.
-pub const PATIENCE: Duration = Duration::from_secs(300);
+/// Bounds every wait. gamescope may take minutes to a picture where processors emulate processors that stand for a GPU.
+pub const PATIENCE: Duration = Duration::from_secs(1200);
 
 /// Colour of a terminal's background, blue first.
 pub const BACKGROUND: [u8; 3] = [0x80, 0x40, 0x20];

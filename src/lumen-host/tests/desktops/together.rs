@@ -26,8 +26,8 @@ struct Person {
 }
 
 const PEOPLE: [Person; 2] = [
-    Person { name: "ann", display: "kwin", mode: (1024, 600, 30), colour: [0x10, 0x10, 0xC0] },
-    Person { name: "bob", display: "gamescope", mode: (800, 600, 20), colour: [0x20, 0xA0, 0x20] },
+    Person { name: "ann", display: "kwin", mode: (800, 600, 30), colour: [0x10, 0x10, 0xC0] },
+    Person { name: "bob", display: "gamescope", mode: (640, 360, 20), colour: [0x20, 0xA0, 0x20] },
 ];
 
 impl Person {
