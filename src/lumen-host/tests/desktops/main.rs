@@ -14,5 +14,3 @@ mod kwin;
 mod outputs;
 mod painter;
 mod streams;
-mod together;
-mod x11;

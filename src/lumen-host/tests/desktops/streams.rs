@@ -10,13 +10,12 @@ use lumen_host::display::process::of_session;
 use crate::bed::{PATIENCE, wait_for};
 use crate::harness::Host;
 use crate::painter::{Painter, Scene, read_number};
-use crate::x11;
 
 /// Luma of a decoded picture against what was drawn, in dB, at 20 Mbit/s.
 const ENOUGH: f64 = 30.0;
 
 /// Configuration of an application: its title is its display.
-pub fn app(display: &str, command: &[String]) -> String {
+fn app(display: &str, command: &[String]) -> String {
     let command: Vec<String> = command.iter().map(|word| format!("{word:?}")).collect();
     format!(
         "[[apps]]\nname = \"{display}\"\ndisplay = \"{display}\"\ncommand = [{}]\non_exit = \"end\"\n",
@@ -26,7 +25,7 @@ pub fn app(display: &str, command: &[String]) -> String {
 
 /// A stream of the application on `display`, with its first picture there. A compositor may take longer to come up here
 /// than a client waits for its first packet, which is ten seconds. The session stays, and its client comes back to it.
-pub fn enter(host: &Host, client: &Client, display: &str, (width, height, fps): (u32, u32, u32)) -> Session {
+fn enter(host: &Host, client: &Client, display: &str, (width, height, fps): (u32, u32, u32)) -> Session {
     let options = StreamOptions {
         app: AppChoice::Named(display.to_owned()),
         bitrate_kbps: 20_000,
@@ -51,7 +50,7 @@ pub fn enter(host: &Host, client: &Client, display: &str, (width, height, fps): 
 }
 
 /// Ends the application of a client that was paired as `name`, and sees that nothing is left of it.
-pub fn leave(host: &Host, client: &Client, name: &str) {
+fn leave(host: &Host, client: &Client, name: &str) {
     let id = host.session_of(name).expect("it is suspended").id;
     client.quit(&host.address()).expect("it ends");
     wait_for("the session to end", || host.session_of(name).is_none());
@@ -108,36 +107,6 @@ fn reaches_the_client(display: &str, program: &[String], pictures: usize, mode: 
 
 #[test]
 #[ignore = "needs KWin 6.7: run by vm-tests/desktops"]
-fn a_program_on_kwin_reaches_the_client_at_1280x720_and_60_hz() {
+fn a_program_on_kwin_reaches_the_client_through_the_whole_protocol() {
     reaches_the_client("kwin", &Painter::command(), 3, (1280, 720, 60));
-}
-
-#[test]
-#[ignore = "needs KWin 6.7: run by vm-tests/desktops"]
-fn a_program_on_kwin_reaches_the_client_at_1920x1080_and_30_hz() {
-    reaches_the_client("kwin", &Painter::command(), 3, (1920, 1080, 30));
-}
-
-#[test]
-#[ignore = "needs KWin 6.7: run by vm-tests/desktops"]
-fn a_program_on_kwin_reaches_the_client_at_1366x768_and_50_hz() {
-    reaches_the_client("kwin", &Painter::command(), 3, (1366, 768, 50));
-}
-
-#[test]
-#[ignore = "needs gamescope 3.16 and a GPU: run by vm-tests/desktops"]
-fn a_program_in_gamescope_reaches_the_client_at_1280x720_and_60_hz() {
-    reaches_the_client("gamescope", &x11::command(), 1, (1280, 720, 60));
-}
-
-#[test]
-#[ignore = "needs gamescope 3.16 and a GPU: run by vm-tests/desktops"]
-fn a_program_in_gamescope_reaches_the_client_at_1920x1080_and_30_hz() {
-    reaches_the_client("gamescope", &x11::command(), 1, (1920, 1080, 30));
-}
-
-#[test]
-#[ignore = "needs gamescope 3.16 and a GPU: run by vm-tests/desktops"]
-fn a_program_in_gamescope_reaches_the_client_at_1366x768_and_50_hz() {
-    reaches_the_client("gamescope", &x11::command(), 1, (1366, 768, 50));
 }
