@@ -14,8 +14,8 @@ use crate::display::{self, DisplayState};
 use crate::frame::Frame;
 use crate::link::SessionSpec;
 
-/// How long a display may take to its first picture.
-const FIRST_PICTURE: Duration = Duration::from_secs(15);
+/// How long a display may take to its first picture, once it is up: programs may have to load before they draw.
+const FIRST_PICTURE: Duration = Duration::from_secs(60);
 
 /// Pacing of a display.
 #[derive(Debug, Clone, PartialEq, Serialize)]

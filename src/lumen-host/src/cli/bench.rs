@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use super::display::{DisplayArgs, interrupted};
-use super::output::{json, table};
+use super::output::{json, only_ours, table};
 use super::{Context, logging};
 use crate::bench::{DisplayReport, Distribution, display};
 use crate::config::Overrides;
@@ -34,11 +34,11 @@ impl Bench {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let What::Display { display: args, json: as_json } = self.what;
         logging::start(&context.load(Overrides::default())?.config.log);
+        let mut out = only_ours()?;
         let session = args.session(context)?;
         let report = display(&session.spec, args.duration, &*interrupted()?);
         drop(session);
         let report = report?;
-        let mut out = io::stdout().lock();
         if as_json { json(&mut out, &report) } else { text(&mut out, &report) }?;
         Ok(ExitCode::SUCCESS)
     }

@@ -1,9 +1,18 @@
 //! Tables and JSON for people and programs.
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
+
+/// The output, for what this command prints and for nothing else: from now on, what the programs of a session print
+/// goes where errors go.
+pub(super) fn only_ours() -> io::Result<File> {
+    let ours = rustix::io::fcntl_dupfd_cloexec(io::stdout(), 3)?;
+    rustix::stdio::dup2_stdout(io::stderr())?;
+    Ok(ours.into())
+}
 
 /// Writes JSON, indented, with a line end.
 pub(super) fn json(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
 use super::display::{DisplayArgs, bitrate, interrupted};
-use super::output::json;
+use super::output::{json, only_ours};
 use super::{Context, logging};
 use crate::config::Overrides;
 use crate::encode::Codec;
@@ -45,6 +45,7 @@ impl Record {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         quieten_svt(self.codec)?;
         logging::start(&context.load(Overrides::default())?.config.log);
+        let mut out = only_ours()?;
         let session = self.display.session(context)?;
         let file = File::create(&self.output).with_context(|| format!("cannot write {}", self.output.display()))?;
         let options = RecordOptions {
@@ -69,7 +70,6 @@ impl Record {
                 return Err(error);
             }
         };
-        let mut out = io::stdout().lock();
         if self.json { json(&mut out, &summary) } else { text(&mut out, &self.output, &summary) }?;
         Ok(ExitCode::SUCCESS)
     }

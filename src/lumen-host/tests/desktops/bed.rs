@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -21,8 +21,8 @@ use lumen_host::mediaserver::MediaServer;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-/// Bounds every wait.
-pub const PATIENCE: Duration = Duration::from_secs(300);
+/// Bounds every wait. gamescope may take minutes to a picture where processors emulate processors that stand for a GPU.
+pub const PATIENCE: Duration = Duration::from_secs(1200);
 
 /// Colour of a terminal's background, blue first.
 pub const BACKGROUND: [u8; 3] = [0x80, 0x40, 0x20];
@@ -107,10 +107,10 @@ impl Bed {
     /// A terminal of Wayland over the whole picture that writes every byte it gets into the file that is returned, once
     /// it has sent `modes` to its terminal.
     pub fn terminal(&mut self, modes: &str) -> PathBuf {
-        let (script, file) = recorder(&self.directory, modes);
-        let [blue, green, red] = BACKGROUND;
-        let background = format!("colors-dark.background={red:02x}{green:02x}{blue:02x}");
-        self.run("foot", &["--config=/dev/null", "--fullscreen", "-o", &background, "-o", "pad=0x0", &script]);
+        let (script, file) = recorder(self.directory.path(), "typed", modes);
+        let command = foot(BACKGROUND, &script);
+        let arguments: Vec<&str> = command[1..].iter().map(String::as_str).collect();
+        self.run(&command[0], &arguments);
         file
     }
 
@@ -158,9 +158,24 @@ impl Bed {
     }
 }
 
-/// A script that writes all it is sent into a file, and that file.
-pub fn recorder(directory: &TempDir, modes: &str) -> (String, PathBuf) {
-    let (file, script) = (directory.path().join("typed"), directory.path().join("terminal"));
+/// A terminal of Wayland over the whole picture that runs `script`, in a colour: blue, green, red.
+pub fn foot([blue, green, red]: [u8; 3], script: &str) -> Vec<String> {
+    let background = format!("colors-dark.background={red:02x}{green:02x}{blue:02x}");
+    ["foot", "--config=/dev/null", "--fullscreen", "-o", &background, "-o", "pad=0x0", script]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+/// A terminal of X11 over the whole picture that runs `script`, in a colour: blue, green, red.
+pub fn xterm([blue, green, red]: [u8; 3], script: &str) -> Vec<String> {
+    let colour = format!("#{red:02x}{green:02x}{blue:02x}");
+    let words = ["-fa", "DejaVu Sans Mono", "-bg", &colour, "-bd", &colour, "-b", "0", "-bw", "0", "+sb"];
+    ["xterm"].iter().chain(&words).chain(&["-fullscreen", "-e", script]).map(|word| (*word).to_owned()).collect()
+}
+
+/// A script that writes all it is sent into the file `name`, and that file.
+pub fn recorder(directory: &Path, name: &str, modes: &str) -> (String, PathBuf) {
+    let (file, script) = (directory.join(name), directory.join(format!("{name}.sh")));
     let text = format!("#!/bin/sh\nprintf '\\033[?25l{modes}'\nstty raw -echo\nexec cat > '{}'\n", file.display());
     fs::write(&script, text).expect("written");
     fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).expect("ours");

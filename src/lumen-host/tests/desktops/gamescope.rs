@@ -4,7 +4,7 @@ use lumen_host::display::gamescope;
 use lumen_host::frame::Mode;
 
 use crate::bed::{
-    BACKGROUND, Bed, POINTER_REPORTS, background, keys_and_text_arrive, next_where, pointer_arrives, recorder,
+    BACKGROUND, Bed, POINTER_REPORTS, background, keys_and_text_arrive, next_where, pointer_arrives, recorder, xterm,
 };
 
 /// By how much a colour may differ: gamescope converts it to light and back.
@@ -12,29 +12,9 @@ const TOLERANCE: u8 = 2;
 
 /// A terminal of X11 over the whole picture in the background's colour.
 fn with_terminal(mode: Mode) -> Bed {
-    let [blue, green, red] = BACKGROUND;
     Bed::with_command(gamescope::start, mode, |directory| {
-        let (script, _) = recorder(directory, POINTER_REPORTS);
-        let colour = format!("#{red:02x}{green:02x}{blue:02x}");
-        [
-            "xterm",
-            "-fa",
-            "DejaVu Sans Mono",
-            "-bg",
-            &colour,
-            "-bd",
-            &colour,
-            "-b",
-            "0",
-            "-bw",
-            "0",
-            "+sb",
-            "-fullscreen",
-            "-e",
-            &script,
-        ]
-        .map(str::to_owned)
-        .to_vec()
+        let (script, _) = recorder(directory.path(), "typed", POINTER_REPORTS);
+        xterm(BACKGROUND, &script)
     })
 }
 

@@ -5,6 +5,7 @@
 #![cfg(feature = "pipewire")]
 
 mod bed;
+mod bench;
 mod gamescope;
 #[path = "../sessions/harness.rs"]
 #[expect(dead_code, reason = "shared with the tests of sessions, which use all of it")]

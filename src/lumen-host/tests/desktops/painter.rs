@@ -27,32 +27,42 @@ const BITS: usize = 16;
 /// Width of the bar, and how far it moves from picture to picture.
 const BAR: usize = 48;
 
-/// The picture `number` of a program of this size: blue, green, red, and nothing.
-pub fn drawn(width: usize, height: usize, number: u32) -> Vec<u8> {
-    let mut pixels = Vec::with_capacity(width * height * 4);
-    for y in 0..height {
-        let green = (y * 255 / height) as u8;
-        for x in 0..width {
-            let square = if (x / 64 + y / 64) % 2 == 0 { 0x30 } else { 0xC0 };
-            pixels.extend_from_slice(&[square, green, (x * 255 / width) as u8, 0xFF]);
-        }
-    }
-    let bar = number as usize * BAR % (width - BAR);
-    for line in pixels.chunks_mut(width * 4).skip(height / 2) {
-        fill(&mut line[bar * 4..(bar + BAR) * 4], 0xE0);
-    }
-    for line in pixels.chunks_mut(width * 4).take(SQUARE) {
-        for bit in 0..BITS {
-            let value = if number >> bit & 1 == 1 { 0xFF } else { 0 };
-            fill(&mut line[bit * SQUARE * 4..(bit + 1) * SQUARE * 4], value);
-        }
-    }
-    pixels
+/// What all pictures of a size have in common.
+#[derive(Default)]
+pub struct Scene {
+    width: usize,
+    height: usize,
+    pixels: Vec<u8>,
 }
 
-/// Makes pixels grey.
-fn fill(pixels: &mut [u8], value: u8) {
-    pixels.chunks_mut(4).for_each(|pixel| pixel[..3].fill(value));
+impl Scene {
+    pub fn new(width: usize, height: usize) -> Self {
+        let mut pixels = Vec::with_capacity(width * height * 4);
+        for y in 0..height {
+            let green = (y * 255 / height) as u8;
+            for x in 0..width {
+                let square = if (x / 64 + y / 64) % 2 == 0 { 0x30 } else { 0xC0 };
+                pixels.extend_from_slice(&[square, green, (x * 255 / width) as u8, 0xFF]);
+            }
+        }
+        Self { width, height, pixels }
+    }
+
+    /// The picture `number`: blue, green, red, and nothing.
+    pub fn picture(&self, number: u32) -> Vec<u8> {
+        let mut pixels = self.pixels.clone();
+        let bar = number as usize * BAR % (self.width - BAR) * 4;
+        for line in pixels.chunks_mut(self.width * 4).skip(self.height / 2) {
+            line[bar..bar + BAR * 4].fill(0xE0);
+        }
+        for line in pixels.chunks_mut(self.width * 4).take(SQUARE) {
+            for bit in 0..BITS {
+                let value = if number >> bit & 1 == 1 { 0xFF } else { 0 };
+                line[bit * SQUARE * 4..(bit + 1) * SQUARE * 4].fill(value);
+            }
+        }
+        pixels
+    }
 }
 
 /// The number in a picture whose pixels are found by `brightness`.
@@ -77,13 +87,29 @@ pub fn number_of(image: &CpuImage) -> Option<u32> {
 fn psnr(image: &CpuImage, number: u32) -> f64 {
     let (width, height) = (image.width as usize, image.height as usize);
     let mut error = 0u64;
-    for (line, drawn) in image.data.chunks(image.stride).zip(drawn(width, height, number).chunks(width * 4)) {
+    let drawn = Scene::new(width, height).picture(number);
+    for (line, drawn) in image.data.chunks(image.stride).zip(drawn.chunks(width * 4)) {
         for (pixel, drawn) in line.chunks(4).zip(drawn.chunks(4)) {
             error += (0..3).map(|part| u64::from(pixel[part].abs_diff(drawn[part])).pow(2)).sum::<u64>();
         }
     }
     let mean = error as f64 / (width * height * 3) as f64;
     if mean == 0.0 { f64::INFINITY } else { 10.0 * (255.0 * 255.0 / mean).log10() }
+}
+
+/// Number of a decoded picture (red, green, blue), and its luma against what was drawn, in dB.
+pub fn compare(rgb: &[u8], scene: &Scene, (width, height): (usize, usize)) -> Option<(u32, f64)> {
+    (rgb.len() == width * height * 3).then_some(())?;
+    let number = read_number(|x, y| rgb[(y * width + x) * 3 + 1])?;
+    let luma =
+        |red: u8, green: u8, blue: u8| 0.2126 * f64::from(red) + 0.7152 * f64::from(green) + 0.0722 * f64::from(blue);
+    let drawn = scene.picture(number);
+    let error: f64 = rgb
+        .chunks(3)
+        .zip(drawn.chunks(4))
+        .map(|(seen, drawn)| (luma(seen[0], seen[1], seen[2]) - luma(drawn[2], drawn[1], drawn[0])).powi(2))
+        .sum();
+    Some((number, 10.0 * (255.0 * 255.0 / (error / (width * height) as f64)).log10()))
 }
 
 /// Whether an image is a picture of the program as it was drawn for `mode`, and a later one than `last`.
@@ -131,6 +157,16 @@ impl Painter {
         }
         Self { child: command.spawn().expect("it starts") }
     }
+
+    /// The command that starts it as a session's own program.
+    pub fn command() -> [String; 3] {
+        let program = std::env::current_exe().expect("a program");
+        let script = format!(
+            "{SOCKET}=\"$XDG_RUNTIME_DIR/$WAYLAND_DISPLAY\" exec {} --ignored --exact painter::program",
+            program.display()
+        );
+        ["sh".to_owned(), "-c".to_owned(), script]
+    }
 }
 
 impl Drop for Painter {
@@ -168,6 +204,7 @@ struct Program {
     outputs: Vec<(wl_output::WlOutput, Output)>,
     surface: Option<wl_surface::WlSurface>,
     size: (usize, usize),
+    scene: Scene,
     buffers: Vec<(OwnedFd, wl_buffer::WlBuffer)>,
     number: u32,
 }
@@ -200,7 +237,10 @@ impl Program {
         }
         self.number += 1;
         let (memory, buffer) = &self.buffers[self.number as usize % BUFFERS];
-        rustix::io::pwrite(memory, &drawn(width, height, self.number), 0).expect("room");
+        if (self.scene.width, self.scene.height) != self.size {
+            self.scene = Scene::new(width, height);
+        }
+        rustix::io::pwrite(memory, &self.scene.picture(self.number), 0).expect("room");
         surface.attach(Some(buffer), 0, 0);
         surface.damage(0, 0, columns, lines);
         surface.frame(queue, ());

@@ -10,7 +10,7 @@ use lumen_host::display::process::{find_program, of_session};
 
 use crate::bed::{PATIENCE, become_ordinary, eventually};
 use crate::harness::{Host, begin, turn};
-use crate::painter::{Painter, drawn, read_number};
+use crate::painter::{Painter, Scene, compare};
 
 /// Luma of a decoded picture against what the program drew, in dB, at 20 Mbit/s.
 const ENOUGH: f64 = 30.0;
@@ -26,21 +26,6 @@ fn socket(host: &Host) -> PathBuf {
         found.or_else(|| entries.iter().filter(|path| path.is_dir()).find_map(|path| search(path)))
     }
     eventually("the session has a Mutter", || search(&host.path("run")))
-}
-
-/// Number and likeness of a decoded picture: red, green, blue.
-fn compare(rgb: &[u8], width: usize, height: usize) -> Option<(u32, f64)> {
-    (rgb.len() == width * height * 3).then_some(())?;
-    let number = read_number(|x, y| rgb[(y * width + x) * 3 + 1])?;
-    let luma =
-        |red: u8, green: u8, blue: u8| 0.2126 * f64::from(red) + 0.7152 * f64::from(green) + 0.0722 * f64::from(blue);
-    let drawn = drawn(width, height, number);
-    let error: f64 = rgb
-        .chunks(3)
-        .zip(drawn.chunks(4))
-        .map(|(seen, drawn)| (luma(seen[0], seen[1], seen[2]) - luma(drawn[2], drawn[1], drawn[0])).powi(2))
-        .sum();
-    Some((number, 10.0 * (255.0 * 255.0 / (error / (width * height) as f64)).log10()))
 }
 
 #[test]
@@ -71,17 +56,18 @@ fn a_program_on_mutter_reaches_the_client_at_three_modes() {
         };
         let session = begin(&client, &host.address(), &options);
         painter.get_or_insert_with(|| Painter::start(&socket(&host), None));
+        let size = (width as usize, height as usize);
+        let scene = Scene::new(size.0, size.1);
         for _ in 0..PICTURES {
             let (number, decibels) = eventually("a further decoded picture as it was drawn", || {
                 let picture = Picture::to_rgb(&session.picture()?);
-                compare(&picture, width as usize, height as usize)
-                    .filter(|(number, decibels)| *number > last && *decibels > ENOUGH)
+                compare(&picture, &scene, size).filter(|(number, decibels)| *number > last && *decibels > ENOUGH)
             });
             println!("{width}x{height}@{fps}: decoded picture {number}: {decibels:.1} dB of luma");
             last = number;
         }
         let report = session.stop().expect("a report");
-        assert_eq!((report.video.width as u32, report.video.height as u32), (width, height));
+        assert_eq!((report.video.width, report.video.height), size);
         assert_eq!((report.video.frames_lost, report.video.decode_errors), (0, 0), "{report}");
     }
     drop(painter);
