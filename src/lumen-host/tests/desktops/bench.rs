@@ -1,20 +1,31 @@
 //! `lumen bench display` with a program that draws for every refresh. What it prints is the machine's, and is not judged.
 
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::painter::Painter;
+use crate::x11;
 
 /// Pictures without which it has not worked at all. An emulated machine without a GPU has seconds between them.
 const LEAST: u64 = 2;
 
-#[test]
-#[ignore = "needs KWin 6.7: run by vm-tests/desktops"]
-fn the_pacing_of_kwin_is_measured() {
+/// Prints the pacing of `display` with a program on it.
+fn is_measured(display: &str, program: &[String], duration: &str) {
     let begin = Instant::now();
     let output = Command::new(env!("CARGO_BIN_EXE_lumen"))
-        .args(["bench", "display", "--json", "--display", "kwin", "--mode", "1280x720@60", "--duration", "60s", "--"])
-        .args(Painter::command())
+        .args([
+            "bench",
+            "display",
+            "--json",
+            "--display",
+            display,
+            "--mode",
+            "1280x720@60",
+            "--duration",
+            duration,
+            "--",
+        ])
+        .args(program)
         .stderr(Stdio::inherit())
         .output()
         .expect("it runs");
@@ -27,4 +38,16 @@ fn the_pacing_of_kwin_is_measured() {
     // The program draws no picture twice.
     let different = number("pictures") - number("repeated");
     assert!(different >= LEAST, "{different} different pictures");
+}
+
+#[test]
+#[ignore = "needs KWin 6.7: run by vm-tests/desktops"]
+fn the_pacing_of_kwin_is_measured() {
+    is_measured("kwin", &Painter::command(), "90s");
+}
+
+#[test]
+#[ignore = "needs gamescope 3.16 and a GPU: run by vm-tests/desktops"]
+fn the_pacing_of_gamescope_is_measured() {
+    is_measured("gamescope", &x11::command(Duration::from_millis(16)), "240s");
 }

@@ -14,3 +14,5 @@ mod kwin;
 mod outputs;
 mod painter;
 mod streams;
+mod together;
+mod x11;

@@ -97,19 +97,56 @@ fn psnr(image: &CpuImage, number: u32) -> f64 {
     if mean == 0.0 { f64::INFINITY } else { 10.0 * (255.0 * 255.0 / mean).log10() }
 }
 
-/// Number of a decoded picture (red, green, blue), and its luma against what was drawn, in dB.
-pub fn compare(rgb: &[u8], scene: &Scene, (width, height): (usize, usize)) -> Option<(u32, f64)> {
-    (rgb.len() == width * height * 3).then_some(())?;
-    let number = read_number(|x, y| rgb[(y * width + x) * 3 + 1])?;
-    let luma =
-        |red: u8, green: u8, blue: u8| 0.2126 * f64::from(red) + 0.7152 * f64::from(green) + 0.0722 * f64::from(blue);
-    let drawn = scene.picture(number);
-    let error: f64 = rgb
-        .chunks(3)
-        .zip(drawn.chunks(4))
-        .map(|(seen, drawn)| (luma(seen[0], seen[1], seen[2]) - luma(drawn[2], drawn[1], drawn[0])).powi(2))
-        .sum();
-    Some((number, 10.0 * (255.0 * 255.0 / (error / (width * height) as f64)).log10()))
+/// A picture of the program as somebody decoded it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Decoded {
+    pub number: u32,
+    /// Its luma against that of what was drawn, in dB.
+    pub likeness: f64,
+}
+
+/// Looks at decoded pictures. It compares only those that it has not seen, and whole numbers: in an emulated machine
+/// all else would have to wait for it.
+#[derive(Default)]
+pub struct Judge {
+    scene: Scene,
+    last: Option<Decoded>,
+}
+
+impl Judge {
+    /// What a decoded picture shows, if it is one of the program's.
+    pub fn look_at(&mut self, picture: &lumen_client::picture::Picture) -> Option<Decoded> {
+        let (width, height) = (picture.width(), picture.height());
+        let view = picture.view();
+        assert_eq!(view.format.bits(), 8);
+        let (luma, stride) = (view.planes[0], view.strides[0]);
+        let number = read_number(|x, y| luma[y * stride + x])?;
+        if let Some(last) = self.last.filter(|last| last.number == number) {
+            return Some(last);
+        }
+        if (self.scene.width, self.scene.height) != (width, height) {
+            self.scene = Scene::new(width, height);
+        }
+        let mut error = 0u64;
+        for (line, drawn) in luma.chunks(stride).zip(self.scene.picture(number).chunks(width * 4)) {
+            for (seen, drawn) in line.iter().zip(drawn.chunks(4)) {
+                error += u64::from(seen.abs_diff(luma_of(drawn))).pow(2);
+            }
+        }
+        let mean = error as f64 / (width * height) as f64;
+        let decoded = Decoded { number, likeness: 10.0 * (LUMA_SPAN * LUMA_SPAN / mean).log10() };
+        self.last = Some(decoded);
+        Some(decoded)
+    }
+}
+
+/// From black to white in luma of limited range.
+const LUMA_SPAN: f64 = 219.0;
+
+/// BT.709, limited range, of blue, green, red.
+fn luma_of(pixel: &[u8]) -> u8 {
+    let [blue, green, red] = [pixel[0], pixel[1], pixel[2]].map(u32::from);
+    (16 + ((11_966 * red + 40_254 * green + 4_064 * blue + 32_768) >> 16)) as u8
 }
 
 /// Whether an image is a picture of the program as it was drawn for `mode`, and a later one than `last`.

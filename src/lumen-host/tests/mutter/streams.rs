@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lumen_client::StreamOptions;
-use lumen_client::picture::Picture;
 use lumen_host::display::process::{find_program, of_session};
 
 use crate::bed::{PATIENCE, become_ordinary, eventually};
 use crate::harness::{Host, begin, turn};
-use crate::painter::{Painter, Scene, compare};
+use crate::painter::{Decoded, Judge, Painter};
 
 /// Luma of a decoded picture against what the program drew, in dB, at 20 Mbit/s.
 const ENOUGH: f64 = 30.0;
@@ -57,13 +56,12 @@ fn a_program_on_mutter_reaches_the_client_at_three_modes() {
         let session = begin(&client, &host.address(), &options);
         painter.get_or_insert_with(|| Painter::start(&socket(&host), None));
         let size = (width as usize, height as usize);
-        let scene = Scene::new(size.0, size.1);
+        let mut judge = Judge::default();
         for _ in 0..PICTURES {
-            let (number, decibels) = eventually("a further decoded picture as it was drawn", || {
-                let picture = Picture::to_rgb(&session.picture()?);
-                compare(&picture, &scene, size).filter(|(number, decibels)| *number > last && *decibels > ENOUGH)
+            let Decoded { number, likeness } = eventually("a further decoded picture as it was drawn", || {
+                judge.look_at(&session.picture()?).filter(|seen| seen.number > last && seen.likeness > ENOUGH)
             });
-            println!("{width}x{height}@{fps}: decoded picture {number}: {decibels:.1} dB of luma");
+            println!("{width}x{height}@{fps}: decoded picture {number}: {likeness:.1} dB of luma");
             last = number;
         }
         let report = session.stop().expect("a report");
