@@ -21,11 +21,12 @@ use crate::display::steps;
 use crate::encode::{Codec, EncoderPreference};
 use crate::frame::Mode;
 use crate::gamestream::catalogue::AppCatalogue;
-use crate::gamestream::control_server::{ControlHandle, LaunchId};
+use crate::gamestream::control_server::{ControlGrant, ControlHandle, LaunchId};
 use crate::gamestream::http_server::{ClientIdentity, RefusedReason};
 use crate::gamestream::media_sockets::{Media, MediaSockets};
 use crate::link::{AppSpec, EndReason, Link, Resumable, SessionId, SessionSpec, SessionStats, ToWorker};
 
+use super::handover::Handover;
 use super::launch::{Launch, Overdue};
 use super::worker::{self, Worker};
 
@@ -288,9 +289,36 @@ impl Engine {
         }
     }
 
-    /// Takes no more launches: this daemon ends, and sessions wait for the next one.
+    /// Takes no more launches: this daemon ends, and sessions wait for the next one. Ends the control thread.
     pub fn leave(&self) {
         self.lock().stopping = true;
+        let connections = self.control.get().map(ControlHandle::hand_over).unwrap_or_default();
+        let mut state = self.lock();
+        for (id, connection) in connections {
+            let Some(session) = state.of_launch(id) else { continue };
+            let Some(launch) = session.launch.as_ref().and_then(Launch::streaming) else { continue };
+            match (Handover { launch, connection }).to_bytes() {
+                Ok(bytes) => session.tell(&ToWorker::Keep(bytes)),
+                Err(error) => tracing::warn!(session = %session.spec.id, %error, "its client will have to resume"),
+            }
+        }
+    }
+
+    /// Goes on with the stream of an earlier daemon.
+    fn go_on(&self, state: &mut State, id: SessionId, Handover { launch, connection }: Handover) {
+        state.last_launch += 1;
+        let launch = Launch::resumed(LaunchId(state.last_launch), launch);
+        let Some(session) = state.sessions.get_mut(&id) else { return };
+        let (Some(announced), Some(control), None) = (&launch.announced, self.control.get(), &session.launch) else {
+            return;
+        };
+        let grant = ControlGrant { launch: launch.id, key: launch.key, mode: announced.mode };
+        session.mode = announced.stream.video.encoder.mode;
+        session.codec = announced.stream.video.encoder.codec;
+        session.orphaned_stream = None;
+        session.launch = Some(launch);
+        tracing::info!(session = %id, "its stream goes on");
+        control.take_over(grant, connection);
     }
 
     /// Ends what is overdue. To be called a few times a second.

@@ -9,6 +9,8 @@ use lumen_core::gamestream::http::LaunchRequest;
 use lumen_core::gamestream::rtsp::RtspCipher;
 use lumen_core::gamestream::sdp::{ConnectData, PingPayload, SessionIds, SessionToken, SurroundParams};
 
+use serde::{Deserialize, Serialize};
+
 use crate::gamestream::control_server::LaunchId;
 use crate::gamestream::media_sockets::{Media, MediaPath};
 use crate::link::{StreamKey, StreamSpec};
@@ -43,7 +45,7 @@ pub(super) struct Launch {
 }
 
 /// What ANNOUNCE brought.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Announced {
     pub(super) stream: StreamSpec,
     pub(super) ids: SessionIds,
@@ -60,12 +62,28 @@ pub(super) struct Control {
 }
 
 /// Where one medium goes.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub(super) struct MediaState {
     /// Where its pings come from.
     pub(super) client: Option<MediaPath>,
     /// The address that the worker sends to.
     pub(super) sending_to: Option<SocketAddr>,
+}
+
+/// A launch whose stream runs, on its way from one daemon to the next.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Streaming {
+    key: StreamKey,
+    key_id: u32,
+    client: IpAddr,
+    token: SessionToken,
+    ping_payload: PingPayload,
+    connect_data: ConnectData,
+    surround: Option<SurroundParams>,
+    announced: Announced,
+    control: (SocketAddr, Option<IpAddr>),
+    video: MediaState,
+    audio: MediaState,
 }
 
 /// Why a launch is over.
@@ -99,6 +117,48 @@ impl Launch {
             audio: MediaState::default(),
             created: Instant::now(),
         }
+    }
+
+    /// The same launch in the next daemon.
+    pub(super) fn resumed(id: LaunchId, from: Streaming) -> Self {
+        let Streaming { key, key_id, client, token, ping_payload, connect_data, surround, .. } = from;
+        let Streaming { announced, control: (peer, local), video, audio, .. } = from;
+        let now = Instant::now();
+        Self {
+            id,
+            key,
+            key_id,
+            client,
+            // RTSP is over once a stream runs.
+            cipher: None,
+            token,
+            ping_payload,
+            connect_data,
+            surround,
+            announced: Some(announced),
+            control: Some(Control { client: peer, local, since: now, last_word: now }),
+            video,
+            audio,
+            created: now,
+        }
+    }
+
+    /// What the next daemon must know to go on with it; `None` if it does not stream.
+    pub(super) fn streaming(&self) -> Option<Streaming> {
+        let control = self.control.as_ref()?;
+        Some(Streaming {
+            key: self.key,
+            key_id: self.key_id,
+            client: self.client,
+            token: self.token.clone(),
+            ping_payload: self.ping_payload,
+            connect_data: self.connect_data,
+            surround: self.surround,
+            announced: self.announced.clone()?,
+            control: (control.client, control.local),
+            video: self.video.clone(),
+            audio: self.audio.clone(),
+        })
     }
 
     pub(super) fn media(&mut self, media: Media) -> &mut MediaState {

@@ -8,6 +8,7 @@ use lumen_core::gamestream::http::{AppId, CodecMask, LaunchReply, LaunchRequest}
 use lumen_core::gamestream::sdp::{Ping, SenderAddress, SessionIds};
 
 use crate::admin::{NoSuchSession, SessionDirectory, SessionInfo};
+use crate::daemon::handover::Handover;
 use crate::daemon::launch::Control;
 use crate::daemon::worker::{WorkerEvents, WorkerExit};
 use crate::display::{self, steps};
@@ -212,6 +213,11 @@ impl WorkerEvents for Engine {
                     state.ending.insert(id, session.spec);
                 }
             }
+            FromWorker::Kept(bytes) => match Handover::parse(&bytes) {
+                Ok(handover) => self.go_on(&mut state, id, handover),
+                Err(error) => tracing::warn!(session = %id, %error, "its stream cannot go on; its client has to resume"),
+            },
+            FromWorker::Started(pid) => session.worker.is_process(pid),
             FromWorker::Reunion(_) => {}
         }
     }
