@@ -43,8 +43,8 @@ pub mod wire;
 
 use std::net::{IpAddr, SocketAddr};
 
-pub use handover::{HandedOver, SlotTaken};
 pub use config::{HostConfig, Incoming, Limits, Timeouts};
+pub use handover::{HandedOver, SlotTaken};
 pub use host::{ConnectError, DropReason, Host, PeerStatistics, SendError, UnknownPeer};
 
 /// Where a peer is: its address, and the own address that it talks to.

@@ -44,6 +44,9 @@ const REPLACED_LIMIT: Duration = Duration::from_secs(20);
 /// takes longer is streamed as it comes up.
 const LAUNCH_PATIENCE: Duration = Duration::from_secs(3);
 
+/// For so long a daemon that ends waits for its sessions to do so. Workers that hang are killed before that.
+const END_PATIENCE: Duration = Duration::from_secs(20);
+
 /// What the engine must know.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
@@ -286,6 +289,15 @@ impl Engine {
         };
         for id in ids {
             self.end(id, EndReason::Shutdown);
+        }
+    }
+
+    /// Waits until the sessions that were told to end have put everything away, but not for ever.
+    pub fn wait_for_ends(&self) {
+        let waited = self.changed.wait_timeout_while(self.lock(), END_PATIENCE, |state| !state.ending.is_empty());
+        let left = waited.map_or(0, |(state, _)| state.ending.len());
+        if left > 0 {
+            tracing::warn!(left, "sessions still end; this daemon does not wait any longer");
         }
     }
 

@@ -40,3 +40,55 @@ impl Handover {
         if version != VERSION { Err(HandoverError::Version(version)) } else { Ok(postcard::from_bytes(rest)?) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lumen_core::enet::{Event, Host, HostConfig, PeerAddress};
+    use lumen_core::gamestream::control::{ControlCipher, EnvelopeMode, Side};
+    use lumen_core::time::Timestamp;
+
+    use super::*;
+
+    /// A stream with the same numbers in every run.
+    fn handover() -> Handover {
+        let mut host = Host::new(HostConfig::host(), |buffer: &mut [u8]| buffer.fill(1));
+        let mut client = Host::new(HostConfig::client(), |buffer: &mut [u8]| buffer.fill(2));
+        let address = PeerAddress::new(([127, 0, 0, 1], 9).into());
+        client.connect(address, 2, 3).expect("a slot");
+        let now = Timestamp::from_millis(5);
+        let mut peer = None;
+        while peer.is_none() {
+            while let Some(transmit) = client.poll_transmit(now) {
+                let _ = host.receive(address, &transmit.bytes, now);
+            }
+            while let Some(transmit) = host.poll_transmit(now) {
+                let _ = client.receive(address, &transmit.bytes, now);
+            }
+            if let Some(Event::Connected { peer: connected, .. }) = host.poll_event() {
+                peer = Some(connected);
+            }
+        }
+        let peer = host.hand_over(peer.expect("it connected")).expect("it is established");
+        let cipher = ControlCipher::new(&[7; 16], EnvelopeMode::V2, Side::Host).stop();
+        Handover { launch: Streaming::sample(), connection: Connection::new(peer, cipher) }
+    }
+
+    #[test]
+    fn what_another_version_left_is_not_read() {
+        let bytes = handover().to_bytes().expect("it can be written");
+        assert_eq!(Handover::parse(&bytes).expect("ours").to_bytes().expect("it can be written"), bytes);
+        let mut other = bytes;
+        other[0] = 0;
+        assert!(matches!(Handover::parse(&other), Err(HandoverError::Version(0))));
+        assert!(matches!(Handover::parse(&[]), Err(HandoverError::Malformed(_))));
+    }
+
+    /// If this fails, something in [`Handover`] looks different from before: raise [`VERSION`], then correct the number.
+    #[test]
+    fn a_change_of_what_is_left_is_a_change_of_its_version() {
+        let bytes = handover().to_bytes().expect("it can be written");
+        let digest = openssl::sha::sha256(&bytes);
+        let short = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
+        assert_eq!((VERSION, short), (1, 1_104_028_338), "{} bytes", bytes.len());
+    }
+}

@@ -185,3 +185,68 @@ impl Launch {
         (waiting && now.duration_since(control.since) > PING_LIMIT).then_some(Overdue::NoPing)
     }
 }
+
+#[cfg(test)]
+impl Streaming {
+    /// One with something in every field.
+    pub(super) fn sample() -> Self {
+        use lumen_core::gamestream::http::{BitDepth, Chroma, Codec};
+        use lumen_core::gamestream::sdp::{Matrix, Range};
+        use lumen_core::gamestream::video::PacketSize;
+
+        use crate::config::Pacing;
+        use crate::encode::EncoderConfig;
+        use crate::frame::Mode;
+        use crate::link::{AudioParams, StreamSpec, VideoParams};
+        use crate::net::sockets::Dscp;
+
+        let mut entropy = |buffer: &mut [u8]| buffer.fill(5);
+        let encoder = EncoderConfig {
+            codec: Codec::Hevc,
+            mode: Mode { width: 1920, height: 1080, rate_num: 60_000, rate_den: 1001 },
+            bitrate_bps: 20_000_000,
+            depth: BitDepth::Ten,
+            chroma: Chroma::Yuv444,
+            matrix: Matrix::Bt2020,
+            range: Range::Full,
+            slices: 2,
+            max_reference_frames: 1,
+            max_frame_bytes: 1000,
+        };
+        let video = VideoParams {
+            encoder,
+            packet_size: PacketSize::new(1392).expect("in range"),
+            fec_percentage: 20,
+            min_parity: 2,
+            encrypted: true,
+            pacing: Pacing::Off,
+            dscp: Dscp::Off,
+        };
+        let audio = AudioParams {
+            channels: 6,
+            streams: 4,
+            coupled: 2,
+            mapping: vec![0, 4, 1, 5, 2, 3],
+            bitrate_bps: 256_000,
+            packet_duration_ms: 5,
+            complexity: 10,
+            encrypted: true,
+            dscp: Dscp::Off,
+        };
+        let key = StreamKey([3; 16]);
+        let stream = StreamSpec { video, audio, key, key_id: 4, realtime: true };
+        Self {
+            key,
+            key_id: 4,
+            client: [10, 0, 0, 1].into(),
+            token: SessionToken::generate(&mut entropy),
+            ping_payload: PingPayload::generate(&mut entropy),
+            connect_data: ConnectData(6),
+            surround: None,
+            announced: Announced { stream, ids: SessionIds::NotUsed, mode: EnvelopeMode::Legacy },
+            control: (([10, 0, 0, 1], 7).into(), Some([10, 0, 0, 2].into())),
+            video: MediaState { client: None, sending_to: Some(([10, 0, 0, 1], 8).into()) },
+            audio: MediaState::default(),
+        }
+    }
+}

@@ -167,6 +167,9 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let _ = admin.await;
     drop(stop_media);
     let _ = media_thread.join();
+    if matches!(sessions, Sessions::End) {
+        let _ = tokio::task::spawn_blocking(move || engine.wait_for_ends()).await;
+    }
     let _ = std::fs::remove_file(&reunion);
     Ok(())
 }

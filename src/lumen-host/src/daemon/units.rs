@@ -16,11 +16,10 @@ use crate::display::process::find_program;
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Variables that concern the daemon's own process.
-const OWN_VARIABLES: [&str; 11] = [
+const OWN_VARIABLES: [&str; 10] = [
     "CREDENTIALS_DIRECTORY",
     "FDSTORE",
     "INVOCATION_ID",
-    "JOURNAL_STREAM",
     "LISTEN_FDS",
     "LISTEN_PID",
     "MAINPID",

@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::config::{LogConfig, LogFormat};
+use crate::display::steps;
 use crate::encode::{EncoderInfo, EncoderPreference};
 use crate::link::{EndReason, FromWorker, Link, LinkError, SessionId, SessionSpec, ToWorker};
 
@@ -188,6 +189,27 @@ pub(crate) fn probe_encoders(preference: EncoderPreference) -> anyhow::Result<Ve
     let _ = child.wait();
     let text = text.context("the encoders did not answer in time")?.context("reading what the probe found")?;
     serde_json::from_str(&text).context("the probe of the encoders broke; see `lumen doctor`")
+}
+
+/// Runs the steps after a session whose worker could not: not in the sandbox of this daemon's service.
+pub(super) fn steps_after(spec: &SessionSpec) {
+    if spec.app.after.is_empty() || Units::of_this_service().is_none() {
+        return steps::after(spec);
+    }
+    let run = || -> anyhow::Result<()> {
+        let mut child = lumen(&format!("lumen-after-{}.service", spec.id), &["after"], &[])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()?;
+        if let Some(input) = child.stdin.take() {
+            serde_json::to_writer(input, spec)?;
+        }
+        child.wait()?;
+        Ok(())
+    };
+    if let Err(error) = run() {
+        tracing::warn!(session = %spec.id, "the steps after the session did not run: {error:#}");
+    }
 }
 
 /// This very binary, also when its file was replaced by an upgrade: as the unit `name` where this daemon is a service;

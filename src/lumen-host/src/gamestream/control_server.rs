@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 
 use lumen_core::enet::{self, Delivery, Event, PeerAddress, PeerId};
 use lumen_core::gamestream::control::{
-    CipherProgress, ClientMessage, ControlCipher, EnvelopeMode, Framing, HostMessage, MessageError, OpenError, Side, Termination,
+    CipherProgress, ClientMessage, ControlCipher, EnvelopeMode, Framing, HostMessage, MessageError, OpenError, Side,
+    Termination,
 };
 use lumen_core::time::Timestamp;
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
-use serde::{Deserialize, Serialize};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde::{Deserialize, Serialize};
 
 use crate::link::StreamKey;
 use crate::net::sockets::{Dscp, Traffic, mark};
@@ -57,6 +58,13 @@ pub trait ControlEngine: Send + Sync + 'static {
 pub struct Connection {
     peer: enet::HandedOver,
     cipher: CipherProgress,
+}
+
+#[cfg(test)]
+impl Connection {
+    pub(crate) fn new(peer: enet::HandedOver, cipher: CipherProgress) -> Self {
+        Self { peer, cipher }
+    }
 }
 
 /// What the engine asks of the control channel.
@@ -207,7 +215,6 @@ impl ControlServer {
             }
         }
     }
-
 
     /// Handles what the host has to say, and sends what it has to send, until it has nothing more.
     fn drain(&mut self) {
