@@ -352,20 +352,52 @@ in
           RuntimeDirectory = "lumen";
           RuntimeDirectoryMode = "0700";
           RuntimeDirectoryPreserve = "restart";
-          # Sessions outlive a restart of the daemon, and the next one takes them back; stopping it ends them.
-          KillMode = "process";
+          # Sessions run in units of the user's manager. SIGUSR2 leaves them to the next daemon, stopping ends them.
+          KillMode = "mixed";
           RestartKillSignal = "SIGUSR2";
           Restart = "always";
           RestartSec = 1;
           WatchdogSec = 30;
-          LimitRTPRIO = 20;
-          LimitNICE = -19;
           UMask = "0077";
-          # Games below this unit may need anything that the user may do; what no program of a user needs is closed.
+          # The daemon alone is in this sandbox: docs/src/guide/hardening.md says why, and what is left open.
+          CapabilityBoundingSet = "";
+          LockPersonality = true;
+          MemoryDenyWriteExecute = true;
+          NoNewPrivileges = true;
+          PrivateDevices = true;
+          PrivateTmp = true;
+          ProcSubset = "pid";
           ProtectClock = true;
+          ProtectControlGroups = true;
+          ProtectHome = "read-only";
           ProtectHostname = true;
           ProtectKernelLogs = true;
           ProtectKernelModules = true;
+          ProtectKernelTunables = true;
+          ProtectProc = "invisible";
+          ProtectSystem = "strict";
+          RestrictAddressFamilies = "AF_INET AF_INET6 AF_NETLINK AF_UNIX";
+          RestrictNamespaces = true;
+          RestrictRealtime = true;
+          RestrictSUIDSGID = true;
+          SystemCallArchitectures = "native";
+          SystemCallErrorNumber = "EPERM";
+          SystemCallFilter = [
+            "@system-service"
+            "~@privileged @resources"
+          ];
+        };
+      };
+    }
+
+    {
+      # Sessions run below this one: their threads that send may have the real-time class.
+      systemd.services."user@${toString cfg.uid}" = {
+        overrideStrategy = "asDropin";
+        restartIfChanged = false;
+        serviceConfig = {
+          LimitRTPRIO = 20;
+          LimitNICE = -19;
         };
       };
     }
