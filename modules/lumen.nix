@@ -280,6 +280,18 @@ in
           assertion = cfg.audio -> config.services.pipewire.enable;
           message = "services.lumen.audio needs PipeWire, but services.pipewire.enable is false: remove that line, or set services.lumen.audio = false.";
         }
+        {
+          assertion = cfg.audio -> !(config.services.pipewire.systemWide or false);
+          message = "services.lumen.audio needs a PipeWire of the user '${cfg.user}', but services.pipewire.systemWide makes one for the machine: remove that line, or set services.lumen.audio = false.";
+        }
+        {
+          assertion = config.users.users.${cfg.user}.linger or false == true;
+          message = "services.lumen runs its sessions under the manager of the user '${cfg.user}', but users.users.${cfg.user}.linger is false, so that it only runs while somebody is logged in: remove that line.";
+        }
+        {
+          assertion = cfg.gpu != "none" -> config.hardware.graphics.enable or false;
+          message = "services.lumen.gpu is \"${cfg.gpu}\", but hardware.graphics.enable is false, so that no encoder of it would be found: remove that line, or set services.lumen.gpu = \"none\".";
+        }
       ];
 
       users.groups.lumen = { };

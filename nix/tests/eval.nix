@@ -361,6 +361,27 @@ let
           services.pipewire.enable = false;
           services.lumen.enable = true;
         };
+    "a PipeWire that is not the user's is refused" =
+      complains "but services.pipewire.systemWide makes one for the machine"
+        {
+          services.pipewire.systemWide = true;
+          services.lumen.enable = true;
+        };
+    "a user without a manager before login is refused" =
+      complains "users.users.lumen.linger is false, so that it only runs while somebody is logged in"
+        {
+          users.users.lumen.linger = lib.mkForce false;
+          services.lumen.enable = true;
+        };
+    "a GPU without its libraries is refused" =
+      complains "hardware.graphics.enable is false, so that no encoder"
+        {
+          hardware.graphics.enable = false;
+          services.lumen = {
+            enable = true;
+            gpu = "intel";
+          };
+        };
     "a user's name must be one" = refuses (with' { user = "Ada Lovelace"; }).services.lumen.user;
     "a GPU that there is not is refused" = refuses (with' { gpu = "voodoo"; }).services.lumen.gpu;
     "a port without room for the others is refused" =
