@@ -340,6 +340,8 @@ in
           "user@${toString cfg.uid}.service"
         ];
         restartTriggers = [ config.environment.etc."lumen/lumen.toml".source ];
+        # A stop and a start would end the sessions, a restart does not.
+        stopIfChanged = false;
         # What applications name: programs of the system, and setuid ones that are not in the store.
         path =
           cfg.path

@@ -190,6 +190,8 @@ let
       && written "Description" == [ "Description=${(unit plain).description}" ];
     "a restart keeps sessions" =
       (unit plain).serviceConfig.RestartKillSignal == "SIGUSR2"
+      # NixOS stops and starts what changed, unless it is told to restart it.
+      && !(unit plain).stopIfChanged
       && (unit plain).serviceConfig.KillMode == "mixed"
       # Nothing that a stop takes from programs that go on.
       && !((unit plain).serviceConfig ? RemoveIPC)
