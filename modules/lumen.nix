@@ -280,6 +280,18 @@ in
           assertion = cfg.audio -> config.services.pipewire.enable;
           message = "services.lumen.audio needs PipeWire, but services.pipewire.enable is false: remove that line, or set services.lumen.audio = false.";
         }
+        {
+          assertion = cfg.audio -> !(config.services.pipewire.systemWide or false);
+          message = "services.lumen.audio needs a PipeWire of the user '${cfg.user}', but services.pipewire.systemWide makes one for the machine: remove that line, or set services.lumen.audio = false.";
+        }
+        {
+          assertion = config.users.users.${cfg.user}.linger or false == true;
+          message = "services.lumen runs its sessions under the manager of the user '${cfg.user}', but users.users.${cfg.user}.linger is false, so that it only runs while somebody is logged in: remove that line.";
+        }
+        {
+          assertion = cfg.gpu != "none" -> config.hardware.graphics.enable or false;
+          message = "services.lumen.gpu is \"${cfg.gpu}\", but hardware.graphics.enable is false, so that no encoder of it would be found: remove that line, or set services.lumen.gpu = \"none\".";
+        }
       ];
 
       users.groups.lumen = { };
@@ -328,6 +340,8 @@ in
           "user@${toString cfg.uid}.service"
         ];
         restartTriggers = [ config.environment.etc."lumen/lumen.toml".source ];
+        # A stop and a start would end the sessions, a restart does not.
+        stopIfChanged = false;
         # What applications name: programs of the system, and setuid ones that are not in the store.
         path =
           cfg.path
@@ -352,20 +366,52 @@ in
           RuntimeDirectory = "lumen";
           RuntimeDirectoryMode = "0700";
           RuntimeDirectoryPreserve = "restart";
-          # Sessions outlive a restart of the daemon, and the next one takes them back; stopping it ends them.
-          KillMode = "process";
+          # Sessions run in units of the user's manager. SIGUSR2 leaves them to the next daemon, stopping ends them.
+          KillMode = "mixed";
           RestartKillSignal = "SIGUSR2";
           Restart = "always";
           RestartSec = 1;
           WatchdogSec = 30;
-          LimitRTPRIO = 20;
-          LimitNICE = -19;
           UMask = "0077";
-          # Games below this unit may need anything that the user may do; what no program of a user needs is closed.
+          # The daemon alone is in this sandbox: docs/src/guide/hardening.md says why, and what is left open.
+          CapabilityBoundingSet = "";
+          LockPersonality = true;
+          MemoryDenyWriteExecute = true;
+          NoNewPrivileges = true;
+          PrivateDevices = true;
+          PrivateTmp = true;
+          ProcSubset = "pid";
           ProtectClock = true;
+          ProtectControlGroups = true;
+          ProtectHome = "read-only";
           ProtectHostname = true;
           ProtectKernelLogs = true;
           ProtectKernelModules = true;
+          ProtectKernelTunables = true;
+          ProtectProc = "invisible";
+          ProtectSystem = "strict";
+          RestrictAddressFamilies = "AF_INET AF_INET6 AF_NETLINK AF_UNIX";
+          RestrictNamespaces = true;
+          RestrictRealtime = true;
+          RestrictSUIDSGID = true;
+          SystemCallArchitectures = "native";
+          SystemCallErrorNumber = "EPERM";
+          SystemCallFilter = [
+            "@system-service"
+            "~@privileged @resources"
+          ];
+        };
+      };
+    }
+
+    {
+      # Sessions run below this one: their threads that send may have the real-time class.
+      systemd.services."user@${toString cfg.uid}" = {
+        overrideStrategy = "asDropin";
+        restartIfChanged = false;
+        serviceConfig = {
+          LimitRTPRIO = 20;
+          LimitNICE = -19;
         };
       };
     }

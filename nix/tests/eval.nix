@@ -165,12 +165,18 @@ let
         known = builtins.removeAttrs (unit plain).serviceConfig [ "ExecStart" ];
         written = name: lib.filter (line: builtins.match "${name}=.*" line != null) debian;
         show = value: if builtins.isBool value then (if value then "true" else "false") else toString value;
+        # A list is a line for each.
+        lines =
+          name:
+          map (value: "${name}=${show value}") (
+            if builtins.isList known.${name} then known.${name} else [ known.${name} ]
+          );
       in
-      lib.all (name: written name == [ "${name}=${show known.${name}}" ]) (lib.attrNames known)
+      lib.all (name: written name == lines name) (lib.attrNames known)
       # And has nothing more: these are its own.
       &&
         builtins.length (lib.filter (line: builtins.match "[A-Z][A-Za-z]*=.*" line != null) debian)
-        == builtins.length (lib.attrNames known)
+        == builtins.length (lib.concatMap lines (lib.attrNames known))
         + builtins.length (
           lib.concatMap written [
             "Description"
@@ -184,7 +190,15 @@ let
       && written "Description" == [ "Description=${(unit plain).description}" ];
     "a restart keeps sessions" =
       (unit plain).serviceConfig.RestartKillSignal == "SIGUSR2"
-      && (unit plain).serviceConfig.KillMode == "process";
+      # NixOS stops and starts what changed, unless it is told to restart it.
+      && !(unit plain).stopIfChanged
+      && (unit plain).serviceConfig.KillMode == "mixed"
+      # Nothing that a stop takes from programs that go on.
+      && !((unit plain).serviceConfig ? RemoveIPC)
+      && (unit plain).serviceConfig.RuntimeDirectoryPreserve == "restart";
+    "sessions may have what the sandbox denies to the daemon" =
+      plain.systemd.services."user@1964".serviceConfig.LimitRTPRIO == 20
+      && (unit plain).serviceConfig.RestrictRealtime;
     "openFirewall opens what clients need" =
       firewall (with' {
         openFirewall = true;
@@ -348,6 +362,27 @@ let
         {
           services.pipewire.enable = false;
           services.lumen.enable = true;
+        };
+    "a PipeWire that is not the user's is refused" =
+      complains "but services.pipewire.systemWide makes one for the machine"
+        {
+          services.pipewire.systemWide = true;
+          services.lumen.enable = true;
+        };
+    "a user without a manager before login is refused" =
+      complains "users.users.lumen.linger is false, so that it only runs while somebody is logged in"
+        {
+          users.users.lumen.linger = lib.mkForce false;
+          services.lumen.enable = true;
+        };
+    "a GPU without its libraries is refused" =
+      complains "hardware.graphics.enable is false, so that no encoder"
+        {
+          hardware.graphics.enable = false;
+          services.lumen = {
+            enable = true;
+            gpu = "intel";
+          };
         };
     "a user's name must be one" = refuses (with' { user = "Ada Lovelace"; }).services.lumen.user;
     "a GPU that there is not is refused" = refuses (with' { gpu = "voodoo"; }).services.lumen.gpu;

@@ -68,6 +68,9 @@ enum Command {
     /// Run one session; the host starts this itself
     #[command(hide = true)]
     Session,
+    /// Run the steps after the session that standard input describes; the host starts this itself
+    #[command(hide = true)]
+    After,
     /// Print as JSON which encoders work; the host starts this itself, so that a broken library breaks only this
     #[command(hide = true)]
     Probe {
@@ -122,6 +125,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             logging::start(&context.load(Overrides::default()).map(|loaded| loaded.config.log).unwrap_or_default());
             let link = io::stdin().as_fd().try_clone_to_owned()?;
             crate::session::run_worker(link)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::After => {
+            logging::start(&context.load(Overrides::default()).map(|loaded| loaded.config.log).unwrap_or_default());
+            crate::display::steps::after(&serde_json::from_reader(io::stdin().lock())?);
             Ok(ExitCode::SUCCESS)
         }
         Command::Probe { preference } => {

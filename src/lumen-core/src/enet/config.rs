@@ -13,7 +13,7 @@ pub enum Incoming {
 }
 
 /// When a silent peer counts as gone (section 1.3, peer death).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Timeouts {
     /// Bounds the growth of the retransmission timeout; also the number of attempts (as a power of two) after
     /// which `minimum` applies.
@@ -42,7 +42,7 @@ impl Default for Timeouts {
 }
 
 /// What a peer may cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Limits {
     /// Longest message accepted or sent, in bytes.
     pub packet_bytes: usize,

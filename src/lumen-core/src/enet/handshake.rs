@@ -13,7 +13,7 @@ const MIN_MTU: u32 = 576;
 pub(super) const MAX_MTU: u32 = 4096;
 
 /// Session numbers of one connection, or those last used in a slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Sessions {
     /// In datagrams from the peer.
     pub incoming: u8,
@@ -40,7 +40,7 @@ fn next_session(offered: u8, current: u8) -> u8 {
 }
 
 /// Sizes of one connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Terms {
     pub channels: u8,
     pub mtu: u16,

@@ -407,13 +407,35 @@ impl Host {
         let number = match self.slots.iter().position(|slot| slot.peer.is_none()) {
             Some(number) => number,
             None if self.slots.len() < usize::from(self.config.peer_limit) => {
-                self.slots.push(Slot { peer: None, last_sessions: Sessions::NONE, farewell: None });
+                self.slots.push(Slot::empty());
                 self.slots.len() - 1
             }
             None => return None,
         };
         self.generation += 1;
         Some(PeerId { slot: number as u16, generation: self.generation })
+    }
+
+    /// Takes an established connection out of its slot.
+    pub(super) fn take(&mut self, id: PeerId) -> Option<Box<Peer>> {
+        self.peer(id).filter(|peer| peer.is_connected())?;
+        self.slots.get_mut(usize::from(id.slot))?.vacate()
+    }
+
+    /// Puts a connection of another host into the slot that it had there, if that is free and within the limit.
+    pub(super) fn put(&mut self, peer: Peer) -> Option<PeerId> {
+        let number = peer.id().slot;
+        if number >= self.config.peer_limit {
+            return None;
+        }
+        while self.slots.len() <= usize::from(number) {
+            self.slots.push(Slot::empty());
+        }
+        let slot = self.slots.get_mut(usize::from(number)).filter(|slot| slot.peer.is_none())?;
+        self.generation += 1;
+        let id = PeerId { slot: number, generation: self.generation };
+        slot.occupy(peer.renamed(id));
+        Some(id)
     }
 
     /// Carries out what became of the connection in a slot.
@@ -454,6 +476,10 @@ impl Host {
 }
 
 impl Slot {
+    fn empty() -> Self {
+        Self { peer: None, last_sessions: Sessions::NONE, farewell: None }
+    }
+
     fn occupy(&mut self, peer: Peer) {
         self.peer = Some(Box::new(peer));
         self.farewell = None;

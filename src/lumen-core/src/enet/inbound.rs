@@ -15,7 +15,7 @@ const OVERHEAD: usize = 96;
 const MAX_RELIABLE_FRAGMENTS: u32 = 0x1000;
 
 /// A message that is ready for the owner.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Delivered {
     pub channel: u8,
     pub delivery: Delivery,
@@ -47,7 +47,7 @@ impl From<FragmentError> for Refusal {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Inbound {
     limits: Limits,
     channels: Vec<Channel>,
@@ -58,7 +58,7 @@ pub(super) struct Inbound {
 
 /// Two accounts, each within the limit, so that messages that wait for a gap can never keep out the one that
 /// closes it.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 struct Memory {
     limit: usize,
     /// Messages that wait for others or for their own fragments.
@@ -67,7 +67,7 @@ struct Memory {
     undelivered: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 struct Channel {
     /// Every reliable number up to here was delivered.
     reliable: u16,
@@ -79,7 +79,7 @@ struct Channel {
     held: BTreeMap<(u16, u16), Stored>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 struct Stored {
     content: Content,
     /// Numbers that the message consumes.
@@ -87,7 +87,7 @@ struct Stored {
     cost: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 enum Content {
     Whole(Vec<u8>),
     Partial(Reassembly),

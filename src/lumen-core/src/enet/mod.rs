@@ -29,6 +29,7 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod handover;
 mod handshake;
 mod host;
 mod inbound;
@@ -43,13 +44,14 @@ pub mod wire;
 use std::net::{IpAddr, SocketAddr};
 
 pub use config::{HostConfig, Incoming, Limits, Timeouts};
+pub use handover::{HandedOver, SlotTaken};
 pub use host::{ConnectError, DropReason, Host, PeerStatistics, SendError, UnknownPeer};
 
 /// Where a peer is: its address, and the own address that it talks to.
 ///
 /// IPv4-mapped IPv6 addresses are stored as IPv4, so that addresses of a dual-stack socket compare equal to those
 /// of other sockets (section 1.4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct PeerAddress {
     remote: SocketAddr,
     local: Option<IpAddr>,
@@ -78,7 +80,7 @@ impl PeerAddress {
 }
 
 /// Names one connection of a [`Host`]. It is never reused: the id of a connection that ended names nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct PeerId {
     slot: u16,
     generation: u64,
@@ -92,7 +94,7 @@ impl PeerId {
 }
 
 /// How a message travels (section 1.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Delivery {
     /// Delivered once, in order within its channel, or the connection ends.
     Reliable,

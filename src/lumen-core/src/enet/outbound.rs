@@ -22,7 +22,7 @@ const MAX_ACKNOWLEDGEMENTS: usize = 4096;
 const LOSS_WEIGHT: f32 = 1.0 / 32.0;
 
 /// What a reliable command is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) enum Purpose {
     Connect,
     VerifyConnect,
@@ -42,7 +42,7 @@ pub(super) enum Pulse {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct QueueFull;
 
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 struct Outgoing {
     /// The encoded command.
     bytes: Vec<u8>,
@@ -60,20 +60,20 @@ struct Outgoing {
     patience: Option<Duration>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
 struct Acknowledgement {
     channel: u8,
     sequence: u16,
     sent_time: u16,
 }
 
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy, serde::Serialize, serde::Deserialize)]
 struct Numbers {
     reliable: u16,
     unreliable: u16,
 }
 
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Outbound {
     timeouts: Timeouts,
     limit: usize,

@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 /// Handshake transmissions lost in a row after which datagrams are not marked any more.
 const MARKED_HANDSHAKES: u32 = 3;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 enum State {
     /// CONNECT sent; waits for VERIFY_CONNECT.
     Connecting,
@@ -52,6 +52,7 @@ impl Fate {
     }
 }
 
+#[derive(serde::Serialize, serde::Deserialize)]
 pub(super) struct Peer {
     id: PeerId,
     address: PeerAddress,
@@ -135,6 +136,16 @@ impl Peer {
 
     pub fn id(&self) -> PeerId {
         self.id
+    }
+
+    /// Whether messages flow both ways: what can be handed over.
+    pub fn is_connected(&self) -> bool {
+        self.state == State::Connected
+    }
+
+    /// The same connection under the name that another host gives to it.
+    pub fn renamed(self, id: PeerId) -> Self {
+        Self { id, ..self }
     }
 
     pub fn address(&self) -> PeerAddress {

@@ -15,7 +15,7 @@ pub(super) enum FragmentError {
     TooLarge,
 }
 
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Reassembly {
     count: u32,
     remaining: u32,

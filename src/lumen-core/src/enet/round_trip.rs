@@ -2,7 +2,7 @@
 //! (protocol part 3, section 1.3). All values are whole milliseconds.
 
 /// Smoothed round trip time of one connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct RoundTrip {
     estimate: Option<(u32, u32)>,
 }

@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 const SCALE: u32 = 32;
 const COUNTER_STEP: u32 = 7;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(super) struct Throttle {
     settings: ThrottleSettings,
     /// 0..=SCALE.

@@ -44,7 +44,7 @@ pub(super) fn opens_window(number: u16) -> bool {
 }
 
 /// Remembers which unsequenced messages arrived.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(super) struct UnsequencedFilter {
     newest: u16,
     /// Bit `n % GROUPS` belongs to number `n`, for the last `GROUPS` numbers.

@@ -241,7 +241,7 @@ pub struct Handshake {
 }
 
 /// How the throttle of unreliable messages follows the round trip time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ThrottleSettings {
     /// Milliseconds between two looks at the best round trip time.
     pub interval: u32,

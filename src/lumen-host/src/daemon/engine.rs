@@ -21,11 +21,12 @@ use crate::display::steps;
 use crate::encode::{Codec, EncoderPreference};
 use crate::frame::Mode;
 use crate::gamestream::catalogue::AppCatalogue;
-use crate::gamestream::control_server::{ControlHandle, LaunchId};
+use crate::gamestream::control_server::{ControlGrant, ControlHandle, LaunchId};
 use crate::gamestream::http_server::{ClientIdentity, RefusedReason};
 use crate::gamestream::media_sockets::{Media, MediaSockets};
 use crate::link::{AppSpec, EndReason, Link, Resumable, SessionId, SessionSpec, SessionStats, ToWorker};
 
+use super::handover::Handover;
 use super::launch::{Launch, Overdue};
 use super::worker::{self, Worker};
 
@@ -42,6 +43,9 @@ const REPLACED_LIMIT: Duration = Duration::from_secs(20);
 /// For so long a launch waits for its display before it is answered. What fails meanwhile is told in the answer; what
 /// takes longer is streamed as it comes up.
 const LAUNCH_PATIENCE: Duration = Duration::from_secs(3);
+
+/// For so long a daemon that ends waits for its sessions to do so. Workers that hang are killed before that.
+const END_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the engine must know.
 #[derive(Debug, Clone)]
@@ -288,9 +292,45 @@ impl Engine {
         }
     }
 
-    /// Takes no more launches: this daemon ends, and sessions wait for the next one.
+    /// Waits until the sessions that were told to end have put everything away, but not for ever.
+    pub fn wait_for_ends(&self) {
+        let waited = self.changed.wait_timeout_while(self.lock(), END_PATIENCE, |state| !state.ending.is_empty());
+        let left = waited.map_or(0, |(state, _)| state.ending.len());
+        if left > 0 {
+            tracing::warn!(left, "sessions still end; this daemon does not wait any longer");
+        }
+    }
+
+    /// Takes no more launches: this daemon ends, and sessions wait for the next one. Ends the control thread.
     pub fn leave(&self) {
         self.lock().stopping = true;
+        let connections = self.control.get().map(ControlHandle::hand_over).unwrap_or_default();
+        let mut state = self.lock();
+        for (id, connection) in connections {
+            let Some(session) = state.of_launch(id) else { continue };
+            let Some(launch) = session.launch.as_ref().and_then(Launch::streaming) else { continue };
+            match (Handover { launch, connection }).to_bytes() {
+                Ok(bytes) => session.tell(&ToWorker::Keep(bytes)),
+                Err(error) => tracing::warn!(session = %session.spec.id, %error, "its client will have to resume"),
+            }
+        }
+    }
+
+    /// Goes on with the stream of an earlier daemon.
+    fn go_on(&self, state: &mut State, id: SessionId, Handover { launch, connection }: Handover) {
+        state.last_launch += 1;
+        let launch = Launch::resumed(LaunchId(state.last_launch), launch);
+        let Some(session) = state.sessions.get_mut(&id) else { return };
+        let (Some(announced), Some(control), None) = (&launch.announced, self.control.get(), &session.launch) else {
+            return;
+        };
+        let grant = ControlGrant { launch: launch.id, key: launch.key, mode: announced.mode };
+        session.mode = announced.stream.video.encoder.mode;
+        session.codec = announced.stream.video.encoder.codec;
+        session.orphaned_stream = None;
+        session.launch = Some(launch);
+        tracing::info!(session = %id, "its stream goes on");
+        control.take_over(grant, connection);
     }
 
     /// Ends what is overdue. To be called a few times a second.

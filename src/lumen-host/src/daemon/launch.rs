@@ -9,6 +9,8 @@ use lumen_core::gamestream::http::LaunchRequest;
 use lumen_core::gamestream::rtsp::RtspCipher;
 use lumen_core::gamestream::sdp::{ConnectData, PingPayload, SessionIds, SessionToken, SurroundParams};
 
+use serde::{Deserialize, Serialize};
+
 use crate::gamestream::control_server::LaunchId;
 use crate::gamestream::media_sockets::{Media, MediaPath};
 use crate::link::{StreamKey, StreamSpec};
@@ -43,7 +45,7 @@ pub(super) struct Launch {
 }
 
 /// What ANNOUNCE brought.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Announced {
     pub(super) stream: StreamSpec,
     pub(super) ids: SessionIds,
@@ -60,12 +62,28 @@ pub(super) struct Control {
 }
 
 /// Where one medium goes.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub(super) struct MediaState {
     /// Where its pings come from.
     pub(super) client: Option<MediaPath>,
     /// The address that the worker sends to.
     pub(super) sending_to: Option<SocketAddr>,
+}
+
+/// A launch whose stream runs, on its way from one daemon to the next.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Streaming {
+    key: StreamKey,
+    key_id: u32,
+    client: IpAddr,
+    token: SessionToken,
+    ping_payload: PingPayload,
+    connect_data: ConnectData,
+    surround: Option<SurroundParams>,
+    announced: Announced,
+    control: (SocketAddr, Option<IpAddr>),
+    video: MediaState,
+    audio: MediaState,
 }
 
 /// Why a launch is over.
@@ -101,6 +119,48 @@ impl Launch {
         }
     }
 
+    /// The same launch in the next daemon.
+    pub(super) fn resumed(id: LaunchId, from: Streaming) -> Self {
+        let Streaming { key, key_id, client, token, ping_payload, connect_data, surround, .. } = from;
+        let Streaming { announced, control: (peer, local), video, audio, .. } = from;
+        let now = Instant::now();
+        Self {
+            id,
+            key,
+            key_id,
+            client,
+            // RTSP is over once a stream runs.
+            cipher: None,
+            token,
+            ping_payload,
+            connect_data,
+            surround,
+            announced: Some(announced),
+            control: Some(Control { client: peer, local, since: now, last_word: now }),
+            video,
+            audio,
+            created: now,
+        }
+    }
+
+    /// What the next daemon must know to go on with it; `None` if it does not stream.
+    pub(super) fn streaming(&self) -> Option<Streaming> {
+        let control = self.control.as_ref()?;
+        Some(Streaming {
+            key: self.key,
+            key_id: self.key_id,
+            client: self.client,
+            token: self.token.clone(),
+            ping_payload: self.ping_payload,
+            connect_data: self.connect_data,
+            surround: self.surround,
+            announced: self.announced.clone()?,
+            control: (control.client, control.local),
+            video: self.video.clone(),
+            audio: self.audio.clone(),
+        })
+    }
+
     pub(super) fn media(&mut self, media: Media) -> &mut MediaState {
         match media {
             Media::Video => &mut self.video,
@@ -123,5 +183,70 @@ impl Launch {
         }
         let waiting = self.video.client.is_none() || self.audio.client.is_none();
         (waiting && now.duration_since(control.since) > PING_LIMIT).then_some(Overdue::NoPing)
+    }
+}
+
+#[cfg(test)]
+impl Streaming {
+    /// One with something in every field.
+    pub(super) fn sample() -> Self {
+        use lumen_core::gamestream::http::{BitDepth, Chroma, Codec};
+        use lumen_core::gamestream::sdp::{Matrix, Range};
+        use lumen_core::gamestream::video::PacketSize;
+
+        use crate::config::Pacing;
+        use crate::encode::EncoderConfig;
+        use crate::frame::Mode;
+        use crate::link::{AudioParams, StreamSpec, VideoParams};
+        use crate::net::sockets::Dscp;
+
+        let mut entropy = |buffer: &mut [u8]| buffer.fill(5);
+        let encoder = EncoderConfig {
+            codec: Codec::Hevc,
+            mode: Mode { width: 1920, height: 1080, rate_num: 60_000, rate_den: 1001 },
+            bitrate_bps: 20_000_000,
+            depth: BitDepth::Ten,
+            chroma: Chroma::Yuv444,
+            matrix: Matrix::Bt2020,
+            range: Range::Full,
+            slices: 2,
+            max_reference_frames: 1,
+            max_frame_bytes: 1000,
+        };
+        let video = VideoParams {
+            encoder,
+            packet_size: PacketSize::new(1392).expect("in range"),
+            fec_percentage: 20,
+            min_parity: 2,
+            encrypted: true,
+            pacing: Pacing::Off,
+            dscp: Dscp::Off,
+        };
+        let audio = AudioParams {
+            channels: 6,
+            streams: 4,
+            coupled: 2,
+            mapping: vec![0, 4, 1, 5, 2, 3],
+            bitrate_bps: 256_000,
+            packet_duration_ms: 5,
+            complexity: 10,
+            encrypted: true,
+            dscp: Dscp::Off,
+        };
+        let key = StreamKey([3; 16]);
+        let stream = StreamSpec { video, audio, key, key_id: 4, realtime: true };
+        Self {
+            key,
+            key_id: 4,
+            client: [10, 0, 0, 1].into(),
+            token: SessionToken::generate(&mut entropy),
+            ping_payload: PingPayload::generate(&mut entropy),
+            connect_data: ConnectData(6),
+            surround: None,
+            announced: Announced { stream, ids: SessionIds::NotUsed, mode: EnvelopeMode::Legacy },
+            control: (([10, 0, 0, 1], 7).into(), Some([10, 0, 0, 2].into())),
+            video: MediaState { client: None, sending_to: Some(([10, 0, 0, 1], 8).into()) },
+            audio: MediaState::default(),
+        }
     }
 }

@@ -2,9 +2,11 @@
 //! display or a GPU.
 
 mod engine;
+mod handover;
 mod launch;
 mod negotiate;
 mod run;
+mod units;
 mod worker;
 
 pub use engine::{Engine, EngineConfig};

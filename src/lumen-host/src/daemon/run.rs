@@ -27,8 +27,8 @@ use super::engine::{Engine, EngineConfig};
 /// How often the engine looks for what is overdue.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Runs the daemon until SIGTERM or SIGINT, which end all sessions as well, or until SIGUSR2, which suspends them: their
-/// programs run on, and the next daemon takes them back.
+/// Runs the daemon until SIGTERM or SIGINT, which end all sessions as well, or until SIGUSR2, which leaves them to the
+/// next daemon: their programs and streams go on, and clients whose connection that daemon can read notice nothing.
 ///
 /// # Errors
 /// If a port, the state directory or anything else that it cannot do without is missing; the message says what to
@@ -152,10 +152,12 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     tracing::info!(?sessions, "shutting down");
     notifier.stopping();
     match sessions {
-        Sessions::End => engine.shut_down(),
+        Sessions::End => {
+            engine.shut_down();
+            control.shutdown();
+        }
         Sessions::Stay => engine.leave(),
     }
-    control.shutdown();
     let _ = tokio::task::spawn_blocking(move || control_thread.join()).await;
     let _ = shutdown.send(());
     for task in rtsp {
@@ -165,6 +167,9 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let _ = admin.await;
     drop(stop_media);
     let _ = media_thread.join();
+    if matches!(sessions, Sessions::End) {
+        let _ = tokio::task::spawn_blocking(move || engine.wait_for_ends()).await;
+    }
     let _ = std::fs::remove_file(&reunion);
     Ok(())
 }

@@ -11,8 +11,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::config::{LogConfig, LogFormat};
+use crate::display::steps;
 use crate::encode::{EncoderInfo, EncoderPreference};
 use crate::link::{EndReason, FromWorker, Link, LinkError, SessionId, SessionSpec, ToWorker};
+
+use super::units::Units;
 
 /// For opening every encoder once.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
@@ -70,9 +73,14 @@ pub(super) struct Worker {
 
 impl Worker {
     fn new(link: Arc<Link>, pid: u32) -> Self {
-        let handle = i32::try_from(pid).ok().and_then(Pid::from_raw);
-        let handle = handle.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-        Self { link, pid, handle }
+        Self { link, pid, handle: open(pid) }
+    }
+
+    /// Which process it is: what was started was what asks a service manager to start it.
+    pub(super) fn is_process(&mut self, pid: u32) {
+        if pid != self.pid {
+            *self = Self::new(Arc::clone(&self.link), pid);
+        }
     }
 
     /// Tells it to end. If it does not, say because a driver hangs, it is killed; `steps` is what those after its
@@ -96,6 +104,11 @@ impl Worker {
     }
 }
 
+fn open(pid: u32) -> Option<OwnedFd> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
+    pidfd_open(pid, PidfdFlags::empty()).ok()
+}
+
 /// Starts a worker for `spec` and a thread that listens to it.
 pub(super) fn spawn(spec: &SessionSpec, log: &LogConfig, events: Arc<dyn WorkerEvents>) -> anyhow::Result<Worker> {
     let (ours, theirs) = Link::pair().context("making the link")?;
@@ -104,17 +117,24 @@ pub(super) fn spawn(spec: &SessionSpec, log: &LogConfig, events: Arc<dyn WorkerE
         LogFormat::Text => "text",
         LogFormat::Json => "json",
     };
-    let child = lumen("session")
-        // A worker logs as its daemon does.
-        .env("LUMEN_LOG__FILTER", &log.filter)
-        .env("LUMEN_LOG__FORMAT", format)
+    // A worker logs as its daemon does.
+    let log = [("LUMEN_LOG__FILTER", log.filter.as_str()), ("LUMEN_LOG__FORMAT", format)];
+    let mut child = lumen(&format!("lumen-session-{}.service", spec.id), &["session"], &log)
         .stdin(Stdio::from(theirs.into_fd()))
         .stdout(Stdio::null())
         .spawn()
         .context("starting the worker")?;
     let pid = child.id();
     let link = Arc::new(ours);
-    listen(spec.id, Arc::clone(&link), Some(child), events)?;
+    let child = match Units::of_this_service() {
+        None => Some(child),
+        // How systemd-run ends says nothing about the worker; somebody has to wait for it all the same.
+        Some(_) => {
+            std::thread::Builder::new().name("worker-unit".into()).spawn(move || child.wait())?;
+            None
+        }
+    };
+    listen(spec.id, Arc::clone(&link), child, events)?;
     Ok(Worker::new(link, pid))
 }
 
@@ -151,8 +171,7 @@ fn listen(
 /// touches none of them.
 pub(crate) fn probe_encoders(preference: EncoderPreference) -> anyhow::Result<Vec<EncoderInfo>> {
     let preference = serde_json::to_string(&preference)?;
-    let mut child = lumen("probe")
-        .arg(preference)
+    let mut child = lumen(&format!("lumen-probe-{}.service", std::process::id()), &["probe", &preference], &[])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -172,12 +191,46 @@ pub(crate) fn probe_encoders(preference: EncoderPreference) -> anyhow::Result<Ve
     serde_json::from_str(&text).context("the probe of the encoders broke; see `lumen doctor`")
 }
 
-/// This very binary, also when its file was replaced by an upgrade; under a name that people find in `ps`; in a
-/// process group of its own, because an interrupt in the daemon's terminal is the daemon's to handle.
-fn lumen(role: &str) -> Command {
+/// Runs the steps after a session whose worker could not: not in the sandbox of this daemon's service.
+pub(super) fn steps_after(spec: &SessionSpec) {
+    if spec.app.after.is_empty() || Units::of_this_service().is_none() {
+        return steps::after(spec);
+    }
+    let run = || -> anyhow::Result<()> {
+        let mut child = lumen(&format!("lumen-after-{}.service", spec.id), &["after"], &[])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()?;
+        if let Some(input) = child.stdin.take() {
+            serde_json::to_writer(input, spec)?;
+        }
+        child.wait()?;
+        Ok(())
+    };
+    if let Err(error) = run() {
+        tracing::warn!(session = %spec.id, "the steps after the session did not run: {error:#}");
+    }
+}
+
+/// This very binary, also when its file was replaced by an upgrade: as the unit `name` where this daemon is a service;
+/// otherwise as a child under a name that people find in `ps`, in a process group of its own, because an interrupt in
+/// the daemon's terminal is the daemon's to handle.
+fn lumen(name: &str, arguments: &[&str], own: &[(&str, &str)]) -> Command {
     use std::os::unix::process::CommandExt;
-    let mut command = Command::new("/proc/self/exe");
     // SVT-AV1 prints a banner for every stream unless this says "errors only".
-    command.arg0("lumen").arg(role).env("SVT_LOG", "1").process_group(0);
+    let own = [own, &[("SVT_LOG", "1")]].concat();
+    let mut command = match Units::of_this_service() {
+        Some(units) => {
+            let file = std::env::current_exe().ok().filter(|file| file.exists());
+            let file = file.unwrap_or_else(|| format!("/proc/{}/exe", std::process::id()).into());
+            units.command(name, &file, arguments, &own)
+        }
+        None => {
+            let mut command = Command::new("/proc/self/exe");
+            command.arg0("lumen").args(arguments).envs(own);
+            command
+        }
+    };
+    command.process_group(0);
     command
 }

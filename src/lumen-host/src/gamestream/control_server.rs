@@ -12,11 +12,13 @@ use std::time::{Duration, Instant};
 
 use lumen_core::enet::{self, Delivery, Event, PeerAddress, PeerId};
 use lumen_core::gamestream::control::{
-    ClientMessage, ControlCipher, EnvelopeMode, Framing, HostMessage, MessageError, OpenError, Side, Termination,
+    CipherProgress, ClientMessage, ControlCipher, EnvelopeMode, Framing, HostMessage, MessageError, OpenError, Side,
+    Termination,
 };
 use lumen_core::time::Timestamp;
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde::{Deserialize, Serialize};
 
 use crate::link::StreamKey;
 use crate::net::sockets::{Dscp, Traffic, mark};
@@ -51,11 +53,27 @@ pub trait ControlEngine: Send + Sync + 'static {
     fn control_gone(&self, launch: LaunchId);
 }
 
+/// A client's connection on its way from one daemon to the next. Without its key, and good for one daemon.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Connection {
+    peer: enet::HandedOver,
+    cipher: CipherProgress,
+}
+
+#[cfg(test)]
+impl Connection {
+    pub(crate) fn new(peer: enet::HandedOver, cipher: CipherProgress) -> Self {
+        Self { peer, cipher }
+    }
+}
+
 /// What the engine asks of the control channel.
 #[derive(Debug)]
 enum Command {
     Send(LaunchId, HostMessage),
     End(LaunchId, Option<Termination>),
+    TakeOver(ControlGrant, Box<Connection>),
+    HandOver(Sender<Vec<(LaunchId, Connection)>>),
     Shutdown,
 }
 
@@ -84,6 +102,19 @@ impl ControlHandle {
     /// Ends the connection of `launch`: with a reason that the client understands, or just ends it.
     pub fn end(&self, launch: LaunchId, reason: Option<Termination>) {
         self.command(Command::End(launch, reason));
+    }
+
+    /// Goes on with the connection of an earlier daemon. If that cannot be, the engine hears that it is gone.
+    pub fn take_over(&self, grant: ControlGrant, connection: Connection) {
+        self.command(Command::TakeOver(grant, Box::new(connection)));
+    }
+
+    /// Ends the thread, but no connection: returns them for the next daemon. Their clients notice nothing for as long
+    /// as they repeat what is not acknowledged, which is ten seconds. Not to be called with a lock that the engine takes.
+    pub fn hand_over(&self) -> Vec<(LaunchId, Connection)> {
+        let (sender, connections) = mpsc::channel();
+        self.command(Command::HandOver(sender));
+        connections.recv_timeout(FAREWELL).unwrap_or_default()
     }
 
     /// Ends every connection with the reason "closed" and then the thread.
@@ -135,7 +166,6 @@ pub fn start(
         peers: HashMap::new(),
         by_launch: HashMap::new(),
         engine,
-        epoch: Instant::now(),
         stopping: None,
     };
     let thread = std::thread::Builder::new().name("control".into()).spawn(move || server.run())?;
@@ -155,7 +185,6 @@ struct ControlServer {
     peers: HashMap<PeerId, Peer>,
     by_launch: HashMap<LaunchId, PeerId>,
     engine: std::sync::Arc<dyn ControlEngine>,
-    epoch: Instant,
     stopping: Option<Instant>,
 }
 
@@ -177,21 +206,20 @@ impl ControlServer {
             while let Ok(command) = self.commands.try_recv() {
                 self.obey(command);
             }
-            let now = self.now();
+            if self.stopping.is_some() && self.peers.is_empty() {
+                return;
+            }
+            let now = now();
             if self.host.timeout().is_some_and(|deadline| deadline <= now) {
                 self.host.handle_timeout(now);
             }
         }
     }
 
-    fn now(&self) -> Timestamp {
-        Timestamp::from_micros(u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX))
-    }
-
     /// Handles what the host has to say, and sends what it has to send, until it has nothing more.
     fn drain(&mut self) {
         loop {
-            let now = self.now();
+            let now = now();
             while let Some(transmit) = self.host.poll_transmit(now) {
                 if let Some(listener) = self.listeners.iter().find(|listener| listener.reaches(&transmit.to)) {
                     listener.send(&transmit);
@@ -204,7 +232,7 @@ impl ControlServer {
 
     fn wait(&mut self) {
         let timeout = self.host.timeout().map_or(Duration::from_millis(250), |deadline| {
-            deadline.saturating_since(self.now()).min(Duration::from_millis(250))
+            deadline.saturating_since(now()).min(Duration::from_millis(250))
         });
         let mut fds = vec![PollFd::from_borrowed_fd(self.wakened.as_fd(), PollFlags::IN)];
         fds.extend(self.listeners.iter().map(|l| PollFd::from_borrowed_fd(l.socket.as_fd(), PollFlags::IN)));
@@ -236,7 +264,7 @@ impl ControlServer {
                         Some(local) => PeerAddress::with_local(meta[0].addr, local),
                         None => PeerAddress::new(meta[0].addr),
                     };
-                    let now = self.now();
+                    let now = now();
                     for datagram in buffer[..meta[0].len].chunks(meta[0].stride.max(1)) {
                         if let Err(reason) = self.host.receive(from, datagram, now) {
                             tracing::trace!(%reason, from = %from.remote(), "control datagram ignored");
@@ -317,8 +345,43 @@ impl ControlServer {
         }
     }
 
+    /// Goes on with what an earlier daemon began.
+    fn take_over(&mut self, grant: &ControlGrant, connection: Connection) {
+        let client = connection.peer.address().remote();
+        match self.host.take_over(connection.peer) {
+            Ok(peer) => {
+                let span = tracing::info_span!("control", launch = grant.launch.0, %client);
+                let cipher = ControlCipher::resume(&grant.key.0, grant.mode, Side::Host, connection.cipher);
+                self.by_launch.insert(grant.launch, peer);
+                self.peers.insert(peer, Peer { launch: grant.launch, cipher, span });
+            }
+            Err(error) => {
+                tracing::warn!(%client, %error, "the client's connection cannot go on; it has to resume");
+                self.engine.control_gone(grant.launch);
+            }
+        }
+    }
+
+    fn hand_over(&mut self) -> Vec<(LaunchId, Connection)> {
+        self.drain();
+        let launches: Vec<_> = self.by_launch.drain().collect();
+        let connection = |(launch, id)| {
+            let peer = self.host.hand_over(id)?;
+            Some((launch, Connection { peer, cipher: self.peers.remove(&id)?.cipher.stop() }))
+        };
+        launches.into_iter().filter_map(connection).collect()
+    }
+
     fn obey(&mut self, command: Command) {
         match command {
+            Command::TakeOver(grant, connection) => self.take_over(&grant, *connection),
+            Command::HandOver(whom) => {
+                let _ = whom.send(self.hand_over());
+                // Nothing is said to anybody from here on.
+                self.peers.clear();
+                self.stopping = Some(Instant::now());
+                return;
+            }
             Command::Send(launch, message) => self.send(launch, &message),
             Command::End(launch, reason) => self.end(launch, reason),
             Command::Shutdown => {
@@ -358,6 +421,13 @@ impl ControlServer {
         // What it still sends is nobody's business any more; Disconnected removes the rest.
         self.by_launch.remove(&launch);
     }
+}
+
+/// The clock of all daemons of this machine: connections outlive the daemon that made them.
+fn now() -> Timestamp {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let (seconds, nanos) = (u64::try_from(now.tv_sec).unwrap_or(0), u64::try_from(now.tv_nsec).unwrap_or(0));
+    Timestamp::from_micros(seconds.saturating_mul(1_000_000).saturating_add(nanos / 1000))
 }
 
 /// One socket of the control port.

@@ -30,7 +30,7 @@ pub trait MediaEngine: Send + Sync + 'static {
 }
 
 /// Between which addresses a client's datagrams travel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct MediaPath {
     /// The client.
     pub client: SocketAddr,

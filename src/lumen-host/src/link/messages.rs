@@ -203,6 +203,8 @@ pub enum ToWorker {
     Suspend,
     /// End the session.
     Stop(EndReason),
+    /// This daemon ends and another one follows: keep this for it. Nothing that the worker understands.
+    Keep(Vec<u8>),
 }
 
 /// Worker to daemon.
@@ -218,6 +220,10 @@ pub enum FromWorker {
     Stats(Box<SessionStats>),
     /// The application ended or the session broke; nothing follows.
     Ended(EndReason),
+    /// The last daemon's [`ToWorker::Keep`]. Follows a [`Reunion`](Self::Reunion).
+    Kept(Vec<u8>),
+    /// Process id of a worker that a service manager started. First message.
+    Started(u32),
 }
 
 /// What a daemon must know to take a worker back.

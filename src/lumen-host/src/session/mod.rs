@@ -35,7 +35,9 @@ const FEEDBACK_INTERVAL: Duration = Duration::from_millis(8);
 /// How often figures are reported.
 const STATS_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a lost daemon is looked for.
-const REUNION_INTERVAL: Duration = Duration::from_millis(200);
+const REUNION_INTERVAL: Duration = Duration::from_millis(50);
+/// For so long keys stay held while a daemon that said that another one follows is away.
+const HOLD_LIMIT: Duration = Duration::from_secs(3);
 
 /// Runs the worker role on the descriptor that the daemon passed, until the session ends.
 ///
@@ -48,6 +50,7 @@ pub fn run_worker(fd: OwnedFd) -> anyhow::Result<()> {
     else {
         anyhow::bail!("the daemon did not describe the session");
     };
+    let _ = link.send(&FromWorker::Started(std::process::id()), &[]);
     let span = tracing::info_span!("session", id = %spec.id, client = %spec.owner_name, app = %spec.app.title);
     let _entered = span.enter();
     let (session, directory) = (spec.id.to_string(), spec.directory.clone());
@@ -80,6 +83,10 @@ struct Worker {
     video_events: (mpsc::Sender<VideoEvent>, mpsc::Receiver<VideoEvent>),
     /// When the session lost its client or its daemon; it ends when both were away for too long.
     alone_since: Option<Instant>,
+    /// What a daemon that ended left for the next one.
+    kept: Option<Vec<u8>>,
+    /// When keys are released that nobody holds any more.
+    release_at: Option<Instant>,
     /// Behind all that belongs to the session: the steps after it run when that has ended.
     steps: Option<Box<Steps>>,
     /// Last: the daemon takes its end for that of the worker.
@@ -121,6 +128,8 @@ impl Worker {
             video_events: mpsc::channel(),
             // The client that launched this is on its way; the daemon knows for how long to wait.
             alone_since: None,
+            kept: None,
+            release_at: None,
             steps: None,
         }
     }
@@ -151,14 +160,19 @@ impl Worker {
                 Err(error) => {
                     tracing::warn!(%error, "the daemon is gone; the stream goes on and waits for it");
                     self.link = None;
-                    // Held keys would repeat for as long as the daemon is away.
-                    self.input.release_all();
+                    // Held keys would repeat for as long as the daemon is away. One that is only restarted knows them.
+                    let patience = if self.kept.is_some() { HOLD_LIMIT } else { Duration::ZERO };
+                    self.release_at = Some(Instant::now() + patience);
                 }
             },
             None => {
                 std::thread::sleep(REUNION_INTERVAL);
                 self.reunite();
             }
+        }
+        if self.release_at.is_some_and(|at| at <= Instant::now()) {
+            self.release_at = None;
+            self.input.release_all();
         }
         while let Some(feedback) = self.input.poll_feedback() {
             self.tell(&FromWorker::Feedback(feedback));
@@ -215,8 +229,10 @@ impl Worker {
                 }
             }
             ToWorker::Expect => self.alone_since = None,
+            ToWorker::Keep(bytes) => self.kept = Some(bytes),
             ToWorker::Suspend => {
                 self.end_stream();
+                self.kept = None;
                 self.input.release_all();
                 self.alone_since.get_or_insert_with(Instant::now);
                 tracing::info!(keep_alive = ?self.spec.keep_alive, "suspended");
@@ -342,6 +358,11 @@ impl Worker {
                 let hello = Resumable { spec: self.spec.clone(), pid: std::process::id(), streaming };
                 if link.send(&FromWorker::Reunion(Box::new(hello)), &[]).is_ok() {
                     tracing::info!("a daemon took the session back");
+                    match self.kept.take().map(|kept| link.send(&FromWorker::Kept(kept), &[])) {
+                        Some(Ok(())) => self.release_at = None,
+                        Some(Err(error)) => tracing::warn!(%error, "what the last daemon left is lost"),
+                        None => {}
+                    }
                     self.link = Some(link);
                     self.alone_since = if streaming { None } else { Some(Instant::now()) };
                 }

@@ -1,7 +1,10 @@
 //! Processes that die: a worker, the daemon; and the daemon that is told to end.
 
+use std::time::{Duration, Instant};
+
 use lumen_client::options::Entry;
 use lumen_client::report::Ending;
+use lumen_client::script::Script;
 use lumen_client::{ClientError, StreamOptions};
 use lumen_host::admin::SessionState;
 use rustix::process::Signal;
@@ -70,6 +73,42 @@ fn streams_outlive_a_killed_daemon_and_a_new_one_takes_them_back() {
     assert_whole(&resumed);
     let (before, after) = (before.video.card.expect("a card"), resumed.video.card.expect("a card"));
     assert!(before.numbers.expect("numbers").last < after.numbers.expect("numbers").first);
+    client.quit(&host.address()).expect("it ends");
+    host.is_deserted();
+}
+
+/// As a service manager restarts it. A client whose control connection is lost gives up after ten seconds.
+#[test]
+fn a_restart_of_the_daemon_ends_no_stream_and_loses_no_input() {
+    let _turn = turn();
+    let mut host = Host::start();
+    let client = host.client("sofa");
+    let stream = begin(&client, &host.address(), &small());
+    let (begun, worker) = (Instant::now(), host.worker_of("sofa"));
+    let play = |text: &str| {
+        let script = Script::parse(text, small().width, small().height).expect("a script");
+        script.steps.into_iter().for_each(|step| stream.send(step.event));
+    };
+    play("key A down");
+    while begun.elapsed() < Duration::from_secs(13) {
+        play("key W down");
+        watch(&stream, 10);
+        assert_eq!(host.end_by(Signal::USR2).code(), Some(0), "{}", host.log());
+        // Nobody hears this now.
+        play("key W up");
+        watch(&stream, 2);
+        host.serve();
+        let back = || host.session_of("sofa").filter(|session| session.peer.is_some());
+        let back = eventually("its stream goes on", back);
+        assert_eq!((back.worker_pid, back.state), (Some(worker), SessionState::Streaming));
+        eventually("the host heard it", || (stream.report().input.complete == Some(true)).then_some(()));
+    }
+    play("key A up");
+    eventually("the host heard it", || (stream.report().input.complete == Some(true)).then_some(()));
+    assert_eq!(stream.ending(), Ending::Running);
+    let report = stream.stop().expect("a report");
+    assert_whole(&report);
+    assert_eq!(host.workers(), [worker]);
     client.quit(&host.address()).expect("it ends");
     host.is_deserted();
 }

@@ -127,16 +127,20 @@ fn a_daemon_that_is_started_again_finds_session_and_program() {
         let (program, worker) = (stage.program_of("ann"), stage.host.worker_of("ann"));
         if orderly {
             assert!(stage.host.end_by(Signal::USR2).success(), "{}", stage.host.log());
-            assert_eq!(ending(&session), Ending::ClosedByHost);
         } else {
             stage.host.kill();
-            watch(&session, 1);
         }
+        watch(&session, 1);
         assert_eq!(stage.host.workers(), [worker]);
         let command = stage.command();
         stage.host.serve_by(command);
         let back = eventually("the session is taken back", || stage.host.session_of("ann"));
         assert_eq!(back.worker_pid, Some(worker));
+        if orderly {
+            // Not only the display goes on, but the stream, and with input.
+            stage.wake(&session, "ann");
+            assert_eq!(session.ending(), Ending::Running);
+        }
         session.vanish();
         let resumed = begin(&client, &stage.host.address(), &resumes(&stage, "ann", app, MODE));
         eventually("its screen is back", || (seen(&resumed) == Some("ann")).then_some(()));

@@ -16,6 +16,15 @@ pub struct ControlCipher {
     failures: u32,
 }
 
+/// Where a cipher is, without its key: another one under the same key goes on from there. Two that do so would use a
+/// nonce twice; whoever gives this away must not seal any more.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct CipherProgress {
+    next_sequence: Option<u32>,
+    window: ReplayWindow,
+    failures: u32,
+}
+
 /// An opened packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Opened<'a> {
@@ -84,6 +93,18 @@ impl ControlCipher {
             window: ReplayWindow::new(),
             failures: 0,
         }
+    }
+
+    /// One that goes on where another one stopped.
+    pub fn resume(key: &[u8; 16], mode: EnvelopeMode, side: Side, progress: CipherProgress) -> Self {
+        let CipherProgress { next_sequence, window, failures } = progress;
+        Self { key: EnvelopeKey::new(key, mode), side, next_sequence, window, failures }
+    }
+
+    /// Stops, and says where.
+    pub fn stop(self) -> CipherProgress {
+        let Self { next_sequence, window, failures, .. } = self;
+        CipherProgress { next_sequence, window, failures }
     }
 
     /// Seals a message (header included) under the next sequence number.
@@ -185,6 +206,18 @@ mod tests {
         let mut packet = client.seal(&plain).unwrap();
         assert_eq!(host.open(&mut packet).unwrap().sequence, u32::MAX);
         assert_eq!(client.seal(&plain), Err(SequenceExhausted));
+    }
+
+    #[test]
+    fn a_cipher_that_goes_on_repeats_no_number_and_takes_no_packet_twice() {
+        let (mut client, mut host) = pair();
+        let mut packet = client.seal(&ClientMessage::StartB.to_bytes(Framing::V2)).unwrap();
+        host.open(&mut packet.clone()).unwrap();
+        host.seal(&ClientMessage::StartB.to_bytes(Framing::V2)).unwrap();
+        let mut host = ControlCipher::resume(&KEY, EnvelopeMode::V2, Side::Host, host.stop());
+        assert_eq!(host.open(&mut packet), Err(OpenError::Replay(0)));
+        let mut second = host.seal(&ClientMessage::StartB.to_bytes(Framing::V2)).unwrap();
+        assert_eq!(client.open(&mut second).unwrap().sequence, 1);
     }
 
     #[test]

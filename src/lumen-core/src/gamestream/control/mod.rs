@@ -22,7 +22,7 @@ mod replay;
 pub mod table;
 mod termination;
 
-pub use cipher::{ControlCipher, OpenError, Opened, SequenceExhausted};
+pub use cipher::{CipherProgress, ControlCipher, OpenError, Opened, SequenceExhausted};
 pub use client::{ClientMessage, FrameRange, Reliability};
 pub use envelope::{EnvelopeMode, Side};
 pub use fec_status::FrameFecStatus;

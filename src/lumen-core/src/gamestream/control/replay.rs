@@ -2,7 +2,7 @@
 //! channels overtake each other, so their numbers arrive out of order: a sliding bitmap remembers which came.
 
 /// Which of the newest [`ReplayWindow::SIZE`] sequence numbers were seen. The newest one counts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct ReplayWindow {
     /// One bit for each number of the window, at its remainder.
     seen: [u64; WORDS],

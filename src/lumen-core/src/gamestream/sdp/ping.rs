@@ -75,7 +75,7 @@ pub enum PingError {
 }
 
 /// Whether the client announced that it uses payload and connect data (`x-ml-general.featureFlags`, bit 1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum SessionIds {
     /// It does: the short form is not accepted from it.
     Used,

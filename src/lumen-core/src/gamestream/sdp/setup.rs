@@ -78,7 +78,7 @@ pub enum SetupError {
 }
 
 /// Token of a session in RTSP headers: 1 to 64 printable ASCII characters without `;`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct SessionToken(String);
 
 impl SessionToken {

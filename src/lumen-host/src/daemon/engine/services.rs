@@ -8,9 +8,10 @@ use lumen_core::gamestream::http::{AppId, CodecMask, LaunchReply, LaunchRequest}
 use lumen_core::gamestream::sdp::{Ping, SenderAddress, SessionIds};
 
 use crate::admin::{NoSuchSession, SessionDirectory, SessionInfo};
+use crate::daemon::handover::Handover;
 use crate::daemon::launch::Control;
-use crate::daemon::worker::{WorkerEvents, WorkerExit};
-use crate::display::{self, steps};
+use crate::daemon::worker::{self, WorkerEvents, WorkerExit};
+use crate::display;
 use crate::frame::Mode;
 use crate::gamestream::control_server::{ControlEngine, ControlGrant, LaunchId};
 use crate::gamestream::http_server::{ClientIdentity, LaunchService, RefusedReason};
@@ -212,6 +213,13 @@ impl WorkerEvents for Engine {
                     state.ending.insert(id, session.spec);
                 }
             }
+            FromWorker::Kept(bytes) => match Handover::parse(&bytes) {
+                Ok(handover) => self.go_on(&mut state, id, handover),
+                Err(error) => {
+                    tracing::warn!(session = %id, %error, "its stream cannot go on; its client has to resume")
+                }
+            },
+            FromWorker::Started(pid) => session.worker.is_process(pid),
             FromWorker::Reunion(_) => {}
         }
     }
@@ -219,7 +227,12 @@ impl WorkerEvents for Engine {
     fn worker_gone(&self, id: SessionId, exit: &WorkerExit) {
         let (session, ending) = {
             let mut state = self.lock();
-            (state.sessions.remove(&id), state.ending.remove(&id))
+            let session = state.sessions.remove(&id);
+            let ending = state.ending.get(&id).cloned();
+            if let Some(session) = &session {
+                state.ending.insert(id, session.spec.clone());
+            }
+            (session, ending)
         };
         if let Some(session) = &session {
             tracing::error!(session = %id, status = %exit, "the worker died; its client is told, nobody else notices");
@@ -233,7 +246,9 @@ impl WorkerEvents for Engine {
         display::clean_up(&id.to_string(), &spec.directory);
         // A worker that ended by itself has run them.
         if died && !exit.in_order() {
-            steps::after(&spec);
+            worker::steps_after(&spec);
         }
+        self.lock().ending.remove(&id);
+        self.changed.notify_all();
     }
 }
