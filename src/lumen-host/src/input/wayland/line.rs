@@ -135,7 +135,9 @@ mod tests {
     fn the_longest_text_goes_alone_and_keeps_its_place() {
         let mut line = Line::default();
         let text = Go::Event(InputEvent::Text(Text::try_from("x".repeat(Text::MAX_BYTES)).expect("short")));
-        [click(PressState::Down), text.clone(), text.clone(), motion(1, 1)].map(|go| line.push(go));
+        for go in [click(PressState::Down), text.clone(), text.clone(), motion(1, 1)] {
+            line.push(go);
+        }
         let sent: Vec<Go> = send_all(&mut line).into_iter().map(|(go, _)| go).collect();
         assert_eq!(sent, [click(PressState::Down), text]);
     }
@@ -143,8 +145,9 @@ mod tests {
     #[test]
     fn motions_that_wait_become_one() {
         let mut line = Line::default();
-        [motion(1, -1), motion(2, -2), click(PressState::Down), motion(30_000, 0), motion(30_000, 5)]
-            .map(|go| line.push(go));
+        for go in [motion(1, -1), motion(2, -2), click(PressState::Down), motion(30_000, 0), motion(30_000, 5)] {
+            line.push(go);
+        }
         let sent: Vec<Go> = send_all(&mut line).into_iter().map(|(go, _)| go).collect();
         assert_eq!(sent, [motion(3, -3), click(PressState::Down), motion(30_000, 0), motion(30_000, 5)]);
     }
