@@ -179,21 +179,21 @@ impl Stage {
     /// Waits until the tone of `name` is heard in its stream, in a second of sound that is all new. Where the machine
     /// is too busy for sound without gaps, every gap shifts what comes after it: parts of a second are listened to.
     pub fn hears_its_tone(&self, name: &str) {
-        const PART: usize = 2 * 2400;
         let length = || fs::metadata(self.file(name, "heard")).map_or(0, |file| file.len());
         let before = length();
         let (_, _, hertz) = PEOPLE.into_iter().find(|(known, ..)| *known == name).expect("one of them");
         let until = Instant::now() + PATIENCE;
         loop {
             let heard = self.heard(name);
-            let parts: Vec<f64> = heard.chunks_exact(PART).map(|part| loudness(part, 2, 0, hertz)).collect();
-            let clear = parts.iter().filter(|found| **found > 0.2).count();
+            let clear = parts_with(&heard, 0, hertz);
             let new = length() - before;
             if heard.len() == 96_000 && new >= 200_000 && clear >= 5 {
+                let whole = loudness(&heard, 2, 0, hertz);
+                println!("{name} hears its tone in {clear} of 20 parts, {whole:.2} in all");
                 return;
             }
             let late = Instant::now() >= until;
-            assert!(!late, "{name} does not hear its tone: {new} new bytes, in its last second {parts:.2?}");
+            assert!(!late, "{name} hears its tone in {clear} of 20 parts of a second, of {new} new bytes");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -202,6 +202,11 @@ impl Stage {
     pub fn is_as_before(&self) {
         self.before.is_all_that_is_left(&self.host, &self.around);
     }
+}
+
+/// In how many of the twenty parts of a second of sound a tone is heard.
+pub fn parts_with(heard: &[f32], channel: usize, hertz: f64) -> usize {
+    heard.chunks_exact(2 * 2400).filter(|part| loudness(part, 2, channel, hertz) > 0.2).count()
 }
 
 /// Sends text.
