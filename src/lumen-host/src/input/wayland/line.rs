@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use lumen_core::gamestream::input::{InputEvent, RelativeMotion};
+use lumen_core::gamestream::input::{InputEvent, PressState, RelativeMotion};
 
 /// So many bytes may be on their way, a little less than a compositor reads at once: what this connection says by
 /// itself about outputs and seats that come and go needs room as well.
@@ -71,7 +71,9 @@ impl Line {
             self.under_way.pop_front();
         }
         let under_way: usize = self.under_way.iter().map(|(size, _)| size).sum();
-        let fits = self.waiting.front().is_some_and(|go| under_way + size(go) <= PIECE);
+        // The end of a press goes with it: programs repeat a key that is held for long.
+        let room = |go| size(go) + if presses(go) { EVENT } else { 0 };
+        let fits = self.waiting.front().is_some_and(|go| under_way + room(go) <= PIECE);
         if fits { self.waiting.pop_front() } else { None }
     }
 
@@ -83,6 +85,14 @@ impl Line {
     /// The same line on another connection, on which nothing is under way.
     pub fn moved(self) -> Self {
         Self { under_way: VecDeque::new(), ..self }
+    }
+}
+
+fn presses(go: &Go) -> bool {
+    match go {
+        Go::Event(InputEvent::Key(key)) => key.state == PressState::Down,
+        Go::Event(InputEvent::MouseButton(button)) => button.state == PressState::Down,
+        _ => false,
     }
 }
 
@@ -98,7 +108,7 @@ fn size(go: &Go) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lumen_core::gamestream::input::{MouseButton, MouseButtonEvent, PressState, Text};
+    use lumen_core::gamestream::input::{MouseButton, MouseButtonEvent, Text};
 
     fn click(state: PressState) -> Go {
         Go::Event(InputEvent::MouseButton(MouseButtonEvent { button: MouseButton::Left, state }))
@@ -123,7 +133,8 @@ mod tests {
         let mut line = Line::default();
         (0..100).for_each(|_| line.push(click(PressState::Down)));
         let first = send_all(&mut line);
-        assert_eq!(first.len(), PIECE / EVENT);
+        // With room for the end of the last.
+        assert_eq!(first.len(), PIECE / EVENT - 1);
         // What was read last makes no room as long as what went before it may not have been.
         first[1].1.store(true, Ordering::Relaxed);
         assert!(line.next().is_none());
