@@ -194,8 +194,7 @@ impl<S: State> Link<S> {
     /// # Errors
     /// [`LinkError::Silent`] past the deadline.
     pub fn roundtrip(&mut self, state: &mut S, deadline: Instant) -> Result<(), LinkError> {
-        let done = Arc::new(AtomicBool::new(false));
-        self.connection.display().sync(&self.queue.handle(), Arc::clone(&done));
+        let done = self.mark();
         while !done.load(Ordering::Relaxed) {
             self.pump(state, deadline, None)?;
             if !done.load(Ordering::Relaxed) && Instant::now() >= deadline {
@@ -203,6 +202,13 @@ impl<S: State> Link<S> {
             }
         }
         Ok(())
+    }
+
+    /// Becomes true with the events that are [pumped](Self::pump) once the compositor has handled all requests made so far.
+    pub fn mark(&self) -> Arc<AtomicBool> {
+        let done = Arc::new(AtomicBool::new(false));
+        self.connection.display().sync(&self.queue.handle(), Arc::clone(&done));
+        done
     }
 
     /// Sends what is waiting, as far as the compositor takes it. Never waits.

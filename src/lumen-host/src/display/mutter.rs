@@ -2,6 +2,7 @@
 //! session gets a virtual monitor through Mutter's ScreenCast interface, whose mode is the one that the consumer of
 //! its pictures asks for, and input through the RemoteDesktop session that the monitor is linked with.
 
+mod characters;
 mod recording;
 
 use std::path::{Path, PathBuf};
@@ -169,6 +170,7 @@ impl Mutter {
         if !has_render_node() {
             environment.push(("LIBGL_ALWAYS_SOFTWARE".to_owned(), "1".to_owned()));
         }
+        let characters = characters(spec);
         let spawn = |program: &str, arguments: &[&str]| {
             let mut command = Command::new(program);
             command
@@ -176,6 +178,7 @@ impl Mutter {
                 .env("XDG_RUNTIME_DIR", &spec.directory)
                 .envs(spec.environment.iter().map(|(name, value)| (name, value)))
                 .envs(environment.iter().map(|(name, value)| (name, value)))
+                .envs(characters.iter().map(|path| (characters::VARIABLE, path)))
                 .env_remove("DISPLAY")
                 .env_remove("WAYLAND_DISPLAY");
             Process::spawn(command, &spec.session)
@@ -428,6 +431,19 @@ fn runtime_directory(environment: &[(String, String)]) -> Option<PathBuf> {
 
 fn size_of(mode: Mode) -> Size {
     Size { width: mode.width, height: mode.height }
+}
+
+/// Where more keys are written, unless there is something of the user's own.
+fn characters(spec: &CompositorSpec) -> Option<PathBuf> {
+    let given = spec.environment.iter().any(|(name, _)| name == characters::VARIABLE);
+    if given || std::env::var_os(characters::VARIABLE).is_some() {
+        return None;
+    }
+    characters::write(&spec.directory)
+        .inspect_err(|error| {
+            tracing::warn!(session = spec.session, %error, "text will lack what the keyboard's layout lacks");
+        })
+        .ok()
 }
 
 /// The first Wayland socket of a runtime directory.

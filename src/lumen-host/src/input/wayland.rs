@@ -7,10 +7,12 @@
 //! the first button of a pen as the right one. Gamepads never come here.
 //!
 //! Nothing here waits for the compositor. While it does not read, presses and motion are dropped; releases are
-//! remembered and sent once it does.
+//! remembered and sent once it does. On a seat that may be led astray everything stands in a [line](line::Line)
+//! instead, which moves on with every call.
 
 mod keyboard;
 mod keymap;
+mod line;
 mod pointer;
 mod single;
 mod text;
@@ -32,6 +34,7 @@ use crate::frame::Mode;
 use crate::wayland::{Backlog, Desk, Link, LinkError, wayland_state};
 
 use self::keyboard::Keyboard;
+use self::line::{Go, Line};
 use self::pointer::Pointer;
 use self::text::TextKeyboard;
 
@@ -54,6 +57,8 @@ struct Devices {
     text: TextKeyboard,
     /// Pressed before and after what goes to a window, where the compositor may have led the seat astray.
     escort: Option<[SingleKey; 2]>,
+    /// What waits where there is an escort.
+    line: Line,
     clock: Clock,
     gone: Option<String>,
 }
@@ -122,8 +127,11 @@ impl WaylandInput {
     /// As [`open`](Self::open); the old ones stay then.
     pub fn renew(&self, deadline: Instant) -> Result<(), LinkError> {
         let (place, mode) = self.with(|devices| (devices.place.clone(), devices.pointer.mode()));
-        let new = Devices::open(place, mode, deadline)?;
-        self.with(|devices| *devices = new);
+        let mut new = Devices::open(place, mode, deadline)?;
+        self.with(|devices| {
+            new.line = std::mem::take(&mut devices.line).moved();
+            *devices = new;
+        });
         Ok(())
     }
 
@@ -152,12 +160,12 @@ impl InputSink for WaylandInput {
     }
 
     fn release_all(&mut self) {
-        self.with(Devices::release_all);
+        self.with(Devices::let_go);
     }
 
     fn poll_feedback(&mut self) -> Option<HostMessage> {
         // Nothing is ever felt here, but what the compositor says must be read, or it hangs up one day.
-        self.with(Devices::settle);
+        self.with(Devices::move_on);
         None
     }
 }
@@ -194,18 +202,48 @@ impl Devices {
         link.roundtrip(&mut state, deadline)?;
         let clock = Clock(Instant::now());
         let pointer = Pointer::new(pointer, mode);
-        Ok(Self { place, link, state, pointer, keyboard, text, escort, clock, gone: None })
+        let line = Line::default();
+        Ok(Self { place, link, state, pointer, keyboard, text, escort, line, clock, gone: None })
     }
 
     fn handle(&mut self, event: &InputEvent) {
-        if self.settle() == Backlog::Full {
+        if self.escort.is_some() {
+            self.line.push(Go::Event(event.clone()));
+            self.move_on();
+        } else if self.settle() == Backlog::Full {
             self.hold_back(event);
-            return;
+        } else {
+            self.deliver(event);
+            self.settle();
         }
+    }
+
+    fn let_go(&mut self) {
+        if self.escort.is_some() {
+            self.line.push(Go::ReleaseAll);
+            self.move_on();
+        } else {
+            self.release_all();
+            self.settle();
+        }
+    }
+
+    /// Sends of the line what can be sent, each in one go.
+    fn move_on(&mut self) {
+        while self.settle() == Backlog::Clear {
+            let Some(go) = self.line.next() else { return };
+            match &go {
+                Go::Event(event) => self.deliver(event),
+                Go::ReleaseAll => self.release_all(),
+            }
+            self.line.sent(&go, self.link.mark());
+        }
+    }
+
+    fn deliver(&mut self, event: &InputEvent) {
         let now = self.clock.now();
         let escort = self.escort.as_ref().filter(|_| goes_to_a_window(event));
         if let Some([before, _]) = escort {
-            // All of it in one go: the compositor does nothing else between these.
             before.tap(now);
             if matches!(event, InputEvent::MouseButton(_) | InputEvent::Scroll(_)) {
                 self.pointer.stay(now);
@@ -234,7 +272,6 @@ impl Devices {
         if let Some([_, after]) = escort {
             after.tap(now);
         }
-        self.settle();
     }
 
     /// The compositor does not read: only what ends something is passed on, for when it does again.
@@ -260,7 +297,6 @@ impl Devices {
         if let Some([_, after]) = &self.escort {
             after.tap(now);
         }
-        self.settle();
     }
 
     /// Sends what waits and reads what was said, without waiting for either.
@@ -285,5 +321,6 @@ fn goes_to_a_window(event: &InputEvent) -> bool {
 impl Drop for Devices {
     fn drop(&mut self) {
         self.release_all();
+        self.settle();
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::bed::eventually;
 use crate::harness::assert_tone;
-use crate::stage::{PEOPLE, Stage, seen, type_text};
+use crate::stage::{PEOPLE, Stage, parts_with, seen, type_text};
 use crate::tones::loudness;
 
 /// Modes of the clients, in their order.
@@ -43,7 +43,8 @@ pub fn do_not_cross(stage: &Stage, apps: &[&str]) {
         let heard = stage.heard(name);
         for (other, _, hertz) in PEOPLE.iter().filter(|(other, ..)| other != name) {
             let found = loudness(&heard, 2, 1, *hertz);
-            assert!(found < 0.05, "{name} hears {found} of {other}");
+            let parts = parts_with(&heard, 1, *hertz);
+            assert!(found < 0.05 && parts == 0, "{name} hears {found} of {other}, and in {parts} of 20 parts");
         }
         assert_eq!(seen(&sessions[at]), Some(*name));
     }

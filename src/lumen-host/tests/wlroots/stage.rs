@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lumen_client::options::AppChoice;
 use lumen_client::{Client, Session, StreamOptions};
@@ -176,21 +176,37 @@ impl Stage {
         samples[samples.len().saturating_sub(96_000) / 2 * 2..].to_vec()
     }
 
-    /// Waits until the tone of `name` is heard in its stream, in a second of sound that is all new.
+    /// Waits until the tone of `name` is heard in its stream, in a second of sound that is all new. Where the machine
+    /// is too busy for sound without gaps, every gap shifts what comes after it: parts of a second are listened to.
     pub fn hears_its_tone(&self, name: &str) {
         let length = || fs::metadata(self.file(name, "heard")).map_or(0, |file| file.len());
         let before = length();
         let (_, _, hertz) = PEOPLE.into_iter().find(|(known, ..)| *known == name).expect("one of them");
-        eventually(&format!("{name} hears its tone"), || {
+        let until = Instant::now() + PATIENCE;
+        loop {
             let heard = self.heard(name);
-            (heard.len() == 96_000 && length() >= before + 200_000 && loudness(&heard, 2, 0, hertz) > 0.2).then_some(())
-        });
+            let clear = parts_with(&heard, 0, hertz);
+            let new = length() - before;
+            if heard.len() == 96_000 && new >= 200_000 && clear >= 5 {
+                let whole = loudness(&heard, 2, 0, hertz);
+                println!("{name} hears its tone in {clear} of 20 parts, {whole:.2} in all");
+                return;
+            }
+            let late = Instant::now() >= until;
+            assert!(!late, "{name} hears its tone in {clear} of 20 parts of a second, of {new} new bytes");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Nothing is left of any session.
     pub fn is_as_before(&self) {
         self.before.is_all_that_is_left(&self.host, &self.around);
     }
+}
+
+/// In how many of the twenty parts of a second of sound a tone is heard.
+pub fn parts_with(heard: &[f32], channel: usize, hertz: f64) -> usize {
+    heard.chunks_exact(2 * 2400).filter(|part| loudness(part, 2, channel, hertz) > 0.2).count()
 }
 
 /// Sends text.

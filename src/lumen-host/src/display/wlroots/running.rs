@@ -108,6 +108,7 @@ impl Guest {
         at.write_record()?;
         ipc.set_mode(&at.output, spec.mode)?;
         let mut seat = Seat::take(&mut ipc, place)?;
+        seat.bind(&mut ipc, &at.output)?;
         let workspace = workspace_name(&spec.identity);
         settle(&mut ipc, &mut seat, &at.output, &workspace)?;
         let (name, escort) = (seat.name().to_owned(), seat.escort());

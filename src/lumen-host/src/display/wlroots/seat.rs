@@ -44,6 +44,8 @@ pub struct Seat {
     link: Link<State>,
     state: State,
     command: SingleKey,
+    /// The last key of the escort.
+    after: SingleKey,
 }
 
 #[derive(Debug, Default)]
@@ -102,11 +104,13 @@ impl Seat {
             LinkError::Missing("the compositor does not offer zwp_virtual_keyboard_manager_v1".into())
         })?;
         let keyboard = keyboards.create_virtual_keyboard(&state.desk.seat(&name)?, &link.handle(), ());
-        let [symbol, ..] = symbols(number);
-        let command = SingleKey::new(keyboard, symbol)
-            .map_err(|error| LinkError::Missing(format!("a keyboard cannot be made: {error}")))?;
+        let others = keyboards.create_virtual_keyboard(&state.desk.seat(SEAT)?, &link.handle(), ());
+        let [symbol, _, after] = symbols(number);
+        let made = SingleKey::new(keyboard, symbol).and_then(|command| Ok((command, SingleKey::new(others, after)?)));
+        let (command, after) =
+            made.map_err(|error| LinkError::Missing(format!("a keyboard cannot be made: {error}")))?;
         link.roundtrip(&mut state, deadline)?;
-        Ok(Self { name, number, link, state, command })
+        Ok(Self { name, number, link, state, command, after })
     }
 
     /// Its name.
@@ -141,7 +145,8 @@ impl Seat {
         }
     }
 
-    /// Runs a command as if this seat's user had bound it to a key. What sway says to it is in its own log alone.
+    /// Runs a command as if this seat's user had bound it to a key, which must be [so](Self::bind) with the others. What
+    /// sway says to it is in its own log alone.
     ///
     /// # Errors
     /// If sway does not answer.
@@ -150,7 +155,9 @@ impl Seat {
         let symbol = number_name(symbol);
         ipc.run(&format!("bindsym --no-warn --locked --inhibited {symbol} {command}"))?;
         self.command.tap(0);
-        // With this answer it has run.
+        // In the same go: no window may open where this seat is.
+        self.after.tap(0);
+        // With this answer both have run.
         let pressed = self.link.roundtrip(&mut self.state, Instant::now() + PATIENCE);
         ipc.run(&format!("unbindsym --locked --inhibited {symbol}"))?;
         pressed.map_err(|error| error.to_string())

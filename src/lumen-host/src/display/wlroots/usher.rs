@@ -42,7 +42,7 @@ pub struct Ward {
 }
 
 impl Usher {
-    /// Begins, with the seat on its output.
+    /// Begins, with the seat on its output, whose keys are [bound](Seat::bind).
     ///
     /// # Errors
     /// If sway does not do it.
@@ -51,7 +51,6 @@ impl Usher {
         let input = Arc::default();
         let ipc = Ipc::open(&place.ipc)?;
         let mut watch = Watch { ipc, place: place.clone(), ward, seat, input: Arc::clone(&input) };
-        watch.bind()?;
         watch.put_right()?;
         let thread = std::thread::Builder::new()
             .name("sway-usher".into())
