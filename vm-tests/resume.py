@@ -80,7 +80,9 @@ else:
             sys.exit(f"the stream was not served again:\n{again.output}")
         time.sleep(0.05)
     gap = 1000 * (again.first_picture(back) - last)
-    print(f"the stream ended ({how}) and was resumed: {gap:.0f} ms without a picture, {tries} tries, "
+    print(f"the stream ended ({how}) after {seen['seconds']:.1f} s, {seen['video']['frames_decoded']} decoded, "
+          f"{interval(seen):.0f} ms between two at most; resumed after {1000 * (again.begin - last):.0f} ms, "
+          f"{gap:.0f} ms without a picture, {tries} tries, "
           f"{back['video']['frames_decoded']} decoded since, {back['video']['frames_lost']} lost")
 # Two seconds is the promise; a machine that takes long to give a first picture takes as much longer here.
 limit = max(2000.0, 20 * seen["connect"]["first_frame_decoded"])
