@@ -30,6 +30,7 @@
               mainProgram = "lumen-client";
             };
           };
+          oci-image = pkgs.callPackage ./nix/oci.nix { inherit (own) lumen; };
         }
       );
 

@@ -54,6 +54,14 @@ need_cargo_tool() {
   cargo install --quiet --locked "$2"
 }
 
+# debian_mirror: where this machine's apt gets Debian from, for further systems.
+debian_mirror() {
+  local mirror
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' | head -n1)
+  [ -n "$mirror" ] || fail "apt knows no mirror of Debian"
+  echo "$mirror"
+}
+
 build_packages=(build-essential python3 pkg-config libssl-dev libpipewire-0.3-dev libclang-dev nasm cmake ca-certificates)
 # The encoders and decoders of FFmpeg are found at run time; without them the host encodes H.264 with its own.
 ffmpeg_packages=(libavcodec59 libavutil57)
