@@ -52,7 +52,8 @@ fn main() {
     }
     for (speakers, name) in [(Speakers::Stereo, "stereo"), (Speakers::Surround51, "5.1"), (Speakers::Surround71, "7.1")]
     {
-        report.opus(&format!("opus_{name}_high_5ms"), speakers);
+        report.opus(&format!("opus_{name}_high_5ms"), speakers, 0.3);
+        report.opus(&format!("opus_{name}_high_5ms_silence"), speakers, 0.0);
     }
     report.probe("encoder_probe");
 }
@@ -134,7 +135,7 @@ impl Report {
         self.line(figure, value, "ms", "process CPU time a picture, BT.709 limited");
     }
 
-    fn opus(&self, figure: &str, speakers: Speakers) {
+    fn opus(&self, figure: &str, speakers: Speakers, loudness: f32) {
         if !self.wants(figure) {
             return;
         }
@@ -145,7 +146,9 @@ impl Report {
         let cpu = process_cpu();
         for packet in 0..PACKETS {
             let sound: Vec<f32> = (0..encoder.packet_samples())
-                .map(|i| 0.3 * ((packet * 240 + i / channels) as f32 * (0.03 + 0.01 * (i % channels) as f32)).sin())
+                .map(|i| {
+                    loudness * ((packet * 240 + i / channels) as f32 * (0.03 + 0.01 * (i % channels) as f32)).sin()
+                })
                 .collect();
             encoder.encode(&sound).unwrap();
         }
