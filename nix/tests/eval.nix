@@ -29,12 +29,18 @@ let
     runCommand =
       name: _: script:
       package name // { inherit script; };
+    writeShellApplication = { name, ... }@application: package name // application;
     stdenv.hostPlatform.isx86_64 = true;
   }
   // lib.genAttrs [
+    "coreutils"
     "dbus"
     "foot"
     "gamescope"
+    "gitMinimal"
+    "gnugrep"
+    "jq"
+    "util-linux"
     "intel-media-driver"
     "mutter"
     "sway"
@@ -51,11 +57,28 @@ let
   ports = stub (types.listOf types.port) [ ];
   stubs.options = {
     assertions = stub (types.listOf types.unspecified) [ ];
+    warnings = stub (types.listOf types.str) [ ];
     boot.kernelModules = stub (types.listOf types.str) [ ];
+    boot.kernelParams = stub (types.listOf types.str) [ ];
+    boot.loader.systemd-boot = {
+      enable = stub types.bool true;
+      bootCounting.enable = stub types.bool false;
+    };
     environment.etc = set;
+    environment.sessionVariables = set;
     environment.systemPackages = stub (types.listOf types.package) [ ];
     hardware = set;
     meta = set;
+    nix = {
+      enable = stub types.bool true;
+      package = stub types.package (package "nix");
+      envVars = set;
+      daemonCPUSchedPolicy = stub types.str "other";
+      daemonIOSchedClass = stub types.str "best-effort";
+    };
+    networking.interfaces = set;
+    networking.proxy.envVars = set;
+    programs.ssh.package = stub types.package (package "openssh");
     networking.firewall = {
       enable = stub types.bool true;
       allowedTCPPorts = ports;
@@ -68,9 +91,13 @@ let
     services.pipewire = set;
     services.udev.packages = stub (types.listOf types.package) [ ];
     services.xserver.videoDrivers = stub (types.listOf types.str) [ ];
-    system = set;
+    services.greetd = set;
+    system.autoUpgrade = set;
+    system.build.nixos-rebuild = stub types.package (package "nixos-rebuild");
+    systemd.package = stub types.package (package "systemd");
     systemd.services = set;
     systemd.targets = set;
+    systemd.timers = set;
     users.groups = set;
     users.users = set;
   };
