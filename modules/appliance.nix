@@ -234,8 +234,7 @@ in
           LUMEN_STATE_DIR = "/var/lib/lumen";
           LUMEN_RUNTIME_DIR = "/run/lumen";
         };
-        # Compositors, for the doctor.
-        path = config.systemd.services.lumen.path or [ ];
+        # With those of the service, in lumen.nix.
         enableDefaultPath = false;
         serviceConfig = {
           Type = "oneshot";

@@ -110,6 +110,14 @@ let
     )
   );
 
+  programs =
+    cfg.path
+    ++ lib.concatMap (session: compositors.${session}) cfg.sessions
+    ++ [
+      "/run/wrappers"
+      "/run/current-system/sw"
+    ];
+
   runtimeDir = "/run/user/${toString cfg.uid}";
 in
 {
@@ -409,13 +417,7 @@ in
         # A stop and a start would end the sessions, a restart does not.
         stopIfChanged = false;
         # What applications name: programs of the system, and setuid ones that are not in the store.
-        path =
-          cfg.path
-          ++ lib.concatMap (session: compositors.${session}) cfg.sessions
-          ++ [
-            "/run/wrappers"
-            "/run/current-system/sw"
-          ];
+        path = programs;
         environment = {
           XDG_RUNTIME_DIR = runtimeDir;
           DBUS_SESSION_BUS_ADDRESS = "unix:path=${runtimeDir}/bus";
@@ -484,6 +486,11 @@ in
         };
       };
     }
+
+    (mkIf cfg.appliance.enable {
+      # The doctor looks for compositors.
+      systemd.services.lumen-health.path = programs;
+    })
 
     (mkIf cfg.audio {
       services.pipewire = {
