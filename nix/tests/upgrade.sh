@@ -229,6 +229,11 @@ machine; mkdir -p "$root/var/lib/lumen-upgrade"
 printf '%s\n' "$root/nix/store/new" >"$root/var/lib/lumen-upgrade/trying"; started new
 happened "half a note is no note" "exit 0"
 
+# A switch starts the services of the machine, that which confirms included.
+machine; mkdir -p "$root/var/lib/lumen-upgrade"
+printf '%s\n' "$root/nix/store/new" "$root/nix/store/old" "start $((${uuid:-0} + 1))" >"$root/var/lib/lumen-upgrade/trying"; started old
+happened "before the machine was started again there is nothing to confirm" "exit 0"
+
 machine; mkdir -p "$root/var/lib/lumen-upgrade"
 exec 8>"$root/var/lib/lumen-upgrade/lock"; flock 8; upgrade; exec 8>&-
 happened "two at a time do not happen" "exit 0"
