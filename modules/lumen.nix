@@ -365,8 +365,11 @@ in
       ];
 
       warnings =
-        lib.optional (secretNames != [ ])
-          "services.lumen.settings.apps set ${lib.concatStringsSep " and " secretNames}: settings go to the store, where everybody can read them. Let the command read secrets from a file of its user instead.";
+        lib.optional (cfg.gpu == "none" && lib.elem "gamescope" cfg.sessions)
+          "services.lumen.sessions has gamescope, which needs a GPU, but services.lumen.gpu is \"none\": say whose it is, or remove gamescope."
+        ++
+          lib.optional (secretNames != [ ])
+            "services.lumen.settings.apps set ${lib.concatStringsSep " and " secretNames}: settings go to the store, where everybody can read them. Let the command read secrets from a file of its user instead.";
 
       users.groups.lumen = { };
       users.users.${cfg.user} = mkMerge [

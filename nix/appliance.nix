@@ -1,6 +1,7 @@
 # The machine of the images: any PC with UEFI, its disk found by labels, administered through SSH. For one of your own,
 # take it as it is and say more, or take only what you like: services.lumen.appliance does not need it.
 {
+  config,
   lib,
   ...
 }:
@@ -53,7 +54,7 @@ in
       PermitRootLogin = mkDefault "prohibit-password";
     };
   };
-  services.getty.autologinUser = mkDefault "lumen";
+  services.getty.autologinUser = mkDefault config.services.lumen.user;
   services.getty.helpLine = mkDefault "lumen: pair a client with 'lumen pair', look with 'lumen status'.";
   environment.variables.LUMEN_RUNTIME_DIR = mkDefault "/run/lumen";
 

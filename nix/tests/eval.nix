@@ -583,6 +583,13 @@ let
         ) (lib.filter builtins.isString (builtins.split "[ \n:=\"]" (text config.systemd.services)));
       in
       secrets == [ ];
+    "gamescope without a GPU is named" =
+      builtins.length (with' { sessions = [ "gamescope" ]; }).warnings == 1
+      &&
+        (with' {
+          sessions = [ "gamescope" ];
+          gpu = "amd";
+        }).warnings == [ ];
     "software drawing has its driver where a compositor needs it" =
       (with' { sessions = [ "kwin" ]; }).hardware.graphics.enable && plain.hardware == { };
     "an appliance opens only the interfaces that are named" =
