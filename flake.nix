@@ -20,7 +20,8 @@
     in
     {
       packages = forAllSystems (
-        pkgs: own: {
+        pkgs: own:
+        {
           default = own.lumen;
           lumen = pkgs.callPackage ./nix/package.nix { };
           # Comes out of the same build, whose output it is: addMetaAttrs would make it another one.
@@ -31,6 +32,10 @@
             };
           };
           oci-image = pkgs.callPackage ./nix/oci.nix { inherit (own) lumen; };
+        }
+        // lib.optionalAttrs pkgs.stdenv.hostPlatform.isx86_64 {
+          appliance-image = self.nixosConfigurations.appliance.config.system.build.images.raw-efi;
+          appliance-iso = self.nixosConfigurations.installer.config.system.build.isoImage;
         }
       );
 
@@ -57,6 +62,27 @@
             # No overlay is needed for this flake's own package.
             services.lumen.package = lib.mkDefault self.packages.${pkgs.stdenv.hostPlatform.system}.lumen;
           };
+        appliance.imports = [
+          self.nixosModules.lumen
+          ./nix/appliance.nix
+        ];
+      };
+
+      nixosConfigurations = {
+        appliance = lib.nixosSystem { modules = [ self.nixosModules.appliance ]; };
+        installer = lib.nixosSystem {
+          modules = [
+            (nixpkgs + "/nixos/modules/installer/cd-dvd/installation-cd-base.nix")
+            (import ./nix/installer.nix {
+              system = self.nixosConfigurations.appliance.config.system.build.toplevel;
+            })
+          ];
+        };
+      };
+
+      templates.appliance = {
+        path = ./nix/template;
+        description = "A machine that streams and does nothing else";
       };
 
       checks = forAllSystems (

@@ -23,12 +23,43 @@ let
 
   # Unset options have no place in the file: the host has its own defaults.
   written = lib.filterAttrsRecursive (_: value: value != null) (
-    cfg.settings // lib.optionalAttrs (cfg.pairedClients != { }) { clients = clientList; }
+    cfg.settings
+    // lib.optionalAttrs (cfg.pairedClients != { }) { clients = clientList; }
+    // lib.optionalAttrs (cfg.adminTokenFile != null) {
+      # Where systemd puts the credential of that name for this unit, and for nobody else.
+      admin = (cfg.settings.admin or { }) // {
+        token_file = "/run/credentials/lumen.service/admin-token";
+      };
+    }
   );
   clientList = lib.mapAttrsToList (
     name: client: { inherit name; } // lib.filterAttrs (_: value: value != null) client
   ) cfg.pairedClients;
   file = format.generate "lumen.toml" written;
+
+  # Everybody who can log in can read the store, and so can caches that it is copied to.
+  inStore = path: builtins.match "${builtins.storeDir}/.*" (toString path) != null;
+  texts =
+    value:
+    if builtins.isString value then
+      [ value ]
+    else if builtins.isPath value then
+      [ (builtins.readFile value) ]
+    else if builtins.isList value then
+      lib.concatMap texts value
+    else if builtins.isAttrs value then
+      lib.concatMap texts (lib.attrValues value)
+    else
+      [ ];
+  holdsKey = text: builtins.length (builtins.split "PRIVATE KEY-----" text) > 1;
+  secretNames = lib.unique (
+    lib.concatMap (
+      app:
+      lib.filter (
+        name: builtins.match ".*(TOKEN|SECRET|PASSWORD|PASSWD|PRIVATE_KEY|API_KEY).*" name != null
+      ) (lib.attrNames (app.environment or { }))
+    ) (cfg.settings.apps or [ ])
+  );
 
   # Distances from the base port, as the protocol has them.
   base = cfg.settings.port;
@@ -79,9 +110,19 @@ let
     )
   );
 
+  programs =
+    cfg.path
+    ++ lib.concatMap (session: compositors.${session}) cfg.sessions
+    ++ [
+      "/run/wrappers"
+      "/run/current-system/sw"
+    ];
+
   runtimeDir = "/run/user/${toString cfg.uid}";
 in
 {
+  imports = [ ./appliance.nix ];
+
   options.services.lumen = {
     enable = mkEnableOption "lumen, which streams desktops and games to Moonlight clients";
 
@@ -170,6 +211,17 @@ in
       description = "Compositors that are installed for sessions of their own.";
     };
 
+    adminTokenFile = mkOption {
+      type = types.nullOr (types.strMatching "/.*");
+      default = null;
+      example = "/var/lib/secrets/lumen-admin-token";
+      description = ''
+        File on the machine with the bearer token of `settings.admin.listen`, sixteen characters or more. systemd hands it to the
+        service alone, as a credential; only root need be able to read the file. It must not lie in the store. Unset, the
+        service makes a token of its own in its state directory.
+      '';
+    };
+
     path = mkOption {
       type = types.listOf types.package;
       default = [ ];
@@ -222,8 +274,6 @@ in
       example = lib.literalExpression "{ tv.certificate = ./clients/tv.pem; }";
       description = "Clients that stream without a PIN, by the name to show for them.";
     };
-
-    appliance.enable = mkEnableOption "a machine that does nothing else: it streams from boot on before anybody logs in, has no display manager, and never sleeps";
   };
 
   config = mkIf cfg.enable (mkMerge [
@@ -273,6 +323,26 @@ in
           message = "services.lumen.settings.clients: declare clients by services.lumen.pairedClients.";
         }
         {
+          assertion = cfg.adminTokenFile == null || !inStore cfg.adminTokenFile;
+          message = "services.lumen.adminTokenFile lies in the store, where everybody can read it: name a file on the machine as a string, such as \"/var/lib/secrets/lumen-admin-token\".";
+        }
+        {
+          assertion = !inStore (cfg.settings.admin.token_file or "");
+          message = "services.lumen.settings.admin.token_file lies in the store, where everybody can read it: name a file on the machine by services.lumen.adminTokenFile.";
+        }
+        {
+          assertion = cfg.adminTokenFile != null -> cfg.settings.admin.listen or null != null;
+          message = "services.lumen.adminTokenFile is read by nobody without services.lumen.settings.admin.listen: set that, such as \"127.0.0.1:47980\", or remove the line.";
+        }
+        {
+          assertion = cfg.adminTokenFile != null -> cfg.settings.admin.token_file or null == null;
+          message = "services.lumen: adminTokenFile and settings.admin.token_file both name the token; set one of them.";
+        }
+        {
+          assertion = !lib.any holdsKey (texts written);
+          message = "services.lumen has a private key in settings or pairedClients, which go to the store, where everybody can read them: a client's private key stays with the client; give its certificate alone.";
+        }
+        {
           assertion = !(cfg.openFirewall && cfg.firewallInterfaces != [ ]);
           message = "services.lumen: openFirewall opens every interface and firewallInterfaces only some; set one of them.";
         }
@@ -293,6 +363,13 @@ in
           message = "services.lumen.gpu is \"${cfg.gpu}\", but hardware.graphics.enable is false, so that no encoder of it would be found: remove that line, or set services.lumen.gpu = \"none\".";
         }
       ];
+
+      warnings =
+        lib.optional (cfg.gpu == "none" && lib.elem "gamescope" cfg.sessions)
+          "services.lumen.sessions has gamescope, which needs a GPU, but services.lumen.gpu is \"none\": say whose it is, or remove gamescope."
+        ++
+          lib.optional (secretNames != [ ])
+            "services.lumen.settings.apps set ${lib.concatStringsSep " and " secretNames}: settings go to the store, where everybody can read them. Let the command read secrets from a file of its user instead.";
 
       users.groups.lumen = { };
       users.users.${cfg.user} = mkMerge [
@@ -343,13 +420,7 @@ in
         # A stop and a start would end the sessions, a restart does not.
         stopIfChanged = false;
         # What applications name: programs of the system, and setuid ones that are not in the store.
-        path =
-          cfg.path
-          ++ lib.concatMap (session: compositors.${session}) cfg.sessions
-          ++ [
-            "/run/wrappers"
-            "/run/current-system/sw"
-          ];
+        path = programs;
         environment = {
           XDG_RUNTIME_DIR = runtimeDir;
           DBUS_SESSION_BUS_ADDRESS = "unix:path=${runtimeDir}/bus";
@@ -400,6 +471,9 @@ in
             "@system-service"
             "~@privileged @resources"
           ];
+        }
+        // lib.optionalAttrs (cfg.adminTokenFile != null) {
+          LoadCredential = "admin-token:${cfg.adminTokenFile}";
         };
       };
     }
@@ -415,6 +489,11 @@ in
         };
       };
     }
+
+    (mkIf cfg.appliance.enable {
+      # The doctor looks for compositors.
+      systemd.services.lumen-health.path = programs;
+    })
 
     (mkIf cfg.audio {
       services.pipewire = {
@@ -438,8 +517,12 @@ in
       });
     }
 
-    (mkIf (cfg.gpu != "none") {
+    # Mesa draws on the CPU as well, and all but sway need it for that.
+    (mkIf (cfg.gpu != "none" || lib.any (session: session != "sway") cfg.sessions) {
       hardware.graphics.enable = mkDefault true;
+    })
+
+    (mkIf (cfg.gpu != "none") {
       hardware.graphics.enable32Bit = mkDefault pkgs.stdenv.hostPlatform.isx86_64;
     })
 
@@ -457,21 +540,6 @@ in
         pkgs.intel-media-driver
         pkgs.vpl-gpu-rt
       ];
-    })
-
-    (mkIf cfg.appliance.enable {
-      services.displayManager.enable = lib.mkForce false;
-      services.logind.settings.Login = {
-        HandlePowerKey = mkDefault "poweroff";
-        HandleLidSwitch = mkDefault "ignore";
-        IdleAction = mkDefault "ignore";
-      };
-      systemd.targets = lib.genAttrs [ "sleep" "suspend" "hibernate" "hybrid-sleep" ] (_: {
-        enable = false;
-      });
-      networking.firewall.enable = mkDefault true;
-      services.lumen.openFirewall = mkDefault (cfg.firewallInterfaces == [ ]);
-      system.autoUpgrade.allowReboot = mkDefault false;
     })
   ]);
 

@@ -29,12 +29,18 @@ let
     runCommand =
       name: _: script:
       package name // { inherit script; };
+    writeShellApplication = { name, ... }@application: package name // application;
     stdenv.hostPlatform.isx86_64 = true;
   }
   // lib.genAttrs [
+    "coreutils"
     "dbus"
     "foot"
     "gamescope"
+    "gitMinimal"
+    "gnugrep"
+    "jq"
+    "util-linux"
     "intel-media-driver"
     "mutter"
     "sway"
@@ -51,11 +57,28 @@ let
   ports = stub (types.listOf types.port) [ ];
   stubs.options = {
     assertions = stub (types.listOf types.unspecified) [ ];
+    warnings = stub (types.listOf types.str) [ ];
     boot.kernelModules = stub (types.listOf types.str) [ ];
+    boot.kernelParams = stub (types.listOf types.str) [ ];
+    boot.loader.systemd-boot = {
+      enable = stub types.bool true;
+      bootCounting.enable = stub types.bool false;
+    };
     environment.etc = set;
+    environment.sessionVariables = set;
     environment.systemPackages = stub (types.listOf types.package) [ ];
     hardware = set;
     meta = set;
+    nix = {
+      enable = stub types.bool true;
+      package = stub types.package (package "nix");
+      envVars = set;
+      daemonCPUSchedPolicy = stub types.str "other";
+      daemonIOSchedClass = stub types.str "best-effort";
+    };
+    networking.interfaces = set;
+    networking.proxy.envVars = set;
+    programs.ssh.package = stub types.package (package "openssh");
     networking.firewall = {
       enable = stub types.bool true;
       allowedTCPPorts = ports;
@@ -68,9 +91,13 @@ let
     services.pipewire = set;
     services.udev.packages = stub (types.listOf types.package) [ ];
     services.xserver.videoDrivers = stub (types.listOf types.str) [ ];
-    system = set;
+    services.greetd = set;
+    system.autoUpgrade = set;
+    system.build.nixos-rebuild = stub types.package (package "nixos-rebuild");
+    systemd.package = stub types.package (package "systemd");
     systemd.services = set;
     systemd.targets = set;
+    systemd.timers = set;
     users.groups = set;
     users.users = set;
   };
@@ -131,6 +158,25 @@ let
     };
     pairedClients.tv.fingerprint = "7c2f0d9a1b3e4f5a6b7c8d9e0f1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c";
   };
+
+  appliance = more: {
+    services.lumen = {
+      enable = true;
+      appliance = {
+        enable = true;
+      }
+      // more;
+    };
+  };
+  upgrading = evaluated (appliance {
+    upgrade = {
+      enable = true;
+      flake = "example#box";
+      flags = [ "--recreate-lock-file" ];
+      window.until = "16:30";
+    };
+  });
+  key = builtins.readFile ./key.pem;
 
   holds = {
     "disabled, it changes nothing" =
@@ -280,8 +326,272 @@ let
       in
       lib.elem 47989 (firewall config).tcp
       && !config.services.displayManager.enable
-      && !config.systemd.targets.suspend.enable
+      && lib.all (name: !config.systemd.targets.${name}.enable) [
+        "sleep"
+        "suspend"
+        "hibernate"
+        "hybrid-sleep"
+        "suspend-then-hibernate"
+      ]
+      && config.services.logind.settings.Login.HandleLidSwitchDocked == "ignore"
+      && config.services.logind.settings.Login.IdleAction == "ignore"
+      && lib.elem "consoleblank=0" config.boot.kernelParams
       && config.networking.firewall.enable;
+    "without the appliance, none of it" =
+      plain.systemd.targets == { }
+      && plain.systemd.timers == { }
+      && plain.networking.interfaces == { }
+      && plain.boot.kernelParams == [ ]
+      && !(plain.systemd.services ? lumen-health);
+    "the appliance without the host changes nothing" =
+      (evaluated { services.lumen.appliance.enable = true; }).systemd.services == { };
+    "an appliance wakes by its interfaces" =
+      (with' {
+        appliance = {
+          enable = true;
+          wakeOnLan.interfaces = [ "enp3s0" ];
+        };
+      }).networking.interfaces == {
+        enp3s0.wakeOnLan.enable = true;
+      };
+    "a boot is good when the host is well" =
+      let
+        config = with' { appliance.enable = true; };
+        health = config.systemd.services.lumen-health;
+      in
+      config.boot.loader.systemd-boot.bootCounting.enable
+      && health.requiredBy == [ "boot-complete.target" ]
+      && health.before == health.requiredBy
+      # The devices, the session bus and the socket that the host has.
+      && health.serviceConfig.User == "lumen"
+      && health.environment.LUMEN_RUNTIME_DIR == "/run/lumen"
+      && health.environment.DBUS_SESSION_BUS_ADDRESS == (unit config).environment.DBUS_SESSION_BUS_ADDRESS
+      && health.path == (unit config).path
+      && health.serviceConfig.ExecStart == "/nix/store/lumen-health/bin/lumen-health 180"
+      && health.serviceConfig.TimeoutStartSec > 180;
+    "upgrades are off unless asked for" =
+      !((with' { appliance.enable = true; }).systemd.services ? lumen-upgrade);
+    "upgrades live through what they change" =
+      lib.all
+        (
+          name:
+          let
+            service = upgrading.systemd.services.${name};
+          in
+          !service.restartIfChanged
+          && !service.unitConfig.X-StopOnRemoval
+          && service.serviceConfig.StateDirectory == "lumen-upgrade"
+        )
+        [
+          "lumen-upgrade"
+          "lumen-upgrade-confirm"
+        ];
+    "upgrades come from where they are told, in their window" =
+      upgrading.systemd.services.lumen-upgrade.serviceConfig.ExecStart
+      == "/nix/store/lumen-upgrade/bin/lumen-upgrade run 04:00 16:30 --refresh --flake example#box --recreate-lock-file"
+      && upgrading.systemd.timers.lumen-upgrade.timerConfig.OnCalendar == "*-*-* 04:00:00"
+      && upgrading.systemd.services.lumen-upgrade.environment.LUMEN_UPGRADE_REBOOT == "yes";
+    "a channel is an address" =
+      builtins.match ".* -I nixpkgs=https://example.org/c/nixexprs.tar.xz"
+        (with' {
+          appliance = {
+            enable = true;
+            upgrade = {
+              enable = true;
+              channel = "https://example.org/c";
+              reboot = false;
+            };
+          };
+        }).systemd.services.lumen-upgrade.serviceConfig.ExecStart != null;
+    "a new system is looked at after a restart, where one is tried" =
+      let
+        confirm = upgrading.systemd.services.lumen-upgrade-confirm;
+      in
+      confirm.unitConfig.ConditionPathExists == "/var/lib/lumen-upgrade/trying"
+      && confirm.wantedBy == [ "multi-user.target" ];
+    "an appliance with all of it has no complaint" =
+      lib.filter (one: !one.assertion) upgrading.assertions == [ ] && upgrading.warnings == [ ];
+    "upgrades from nowhere or from two places are refused" =
+      complains "set either flake or channel" (appliance {
+        upgrade.enable = true;
+      })
+      && complains "set either flake or channel" (appliance {
+        upgrade = {
+          enable = true;
+          flake = "a";
+          channel = "b";
+        };
+      });
+    "two that upgrade are refused" = complains "remove system.autoUpgrade.enable" (
+      appliance {
+        upgrade = {
+          enable = true;
+          flake = "a";
+        };
+      }
+      // {
+        system.autoUpgrade.enable = true;
+      }
+    );
+    "upgrades without Nix are refused" = complains "nix.enable is false" (
+      appliance {
+        upgrade = {
+          enable = true;
+          flake = "a";
+        };
+      }
+      // {
+        nix.enable = false;
+      }
+    );
+    "a window without a time in it is refused" = complains "window is empty" (appliance {
+      upgrade.window = {
+        from = "05:00";
+        until = "05:00";
+      };
+    });
+    "a login screen on an appliance is refused" = complains "services.greetd.enable is true" (
+      lib.recursiveUpdate (appliance { }) { services.greetd.enable = true; }
+    );
+    "a time must be one" =
+      refuses
+        (with' { appliance.upgrade.window.from = "24:10"; }).services.lumen.appliance.upgrade.window;
+
+    "a token reaches the service as a credential, and only its path the store" =
+      let
+        config = with' {
+          adminTokenFile = "/var/lib/secrets/token";
+          settings.admin.listen = "127.0.0.1:47980";
+        };
+      in
+      (unit config).serviceConfig.LoadCredential == "admin-token:/var/lib/secrets/token"
+      && lib.filter (one: !one.assertion) config.assertions == [ ]
+      && !((unit plain).serviceConfig ? LoadCredential);
+    "a token in the store is refused" =
+      complains "adminTokenFile lies in the store" {
+        services.lumen = {
+          enable = true;
+          adminTokenFile = "/nix/store/abc-token";
+          settings.admin.listen = "127.0.0.1:47980";
+        };
+      }
+      && complains "token_file lies in the store" {
+        services.lumen = {
+          enable = true;
+          settings.admin = {
+            listen = "127.0.0.1:47980";
+            token_file = "/nix/store/abc-token";
+          };
+        };
+      };
+    # A path literal would be copied there.
+    "a token itself, or a path literal, is refused" =
+      refuses
+        (with' { adminTokenFile = "5d41402abc4b2a76b9719d911017c592"; }).services.lumen.adminTokenFile
+      && refuses (with' { adminTokenFile = ./eval.nix; }).services.lumen.adminTokenFile;
+    "a token that nobody reads is named" = complains "without services.lumen.settings.admin.listen" {
+      services.lumen = {
+        enable = true;
+        adminTokenFile = "/var/lib/secrets/token";
+      };
+    };
+    "two tokens are refused" = complains "both name the token" {
+      services.lumen = {
+        enable = true;
+        adminTokenFile = "/var/lib/secrets/token";
+        settings.admin = {
+          listen = "127.0.0.1:47980";
+          token_file = "/somewhere/else";
+        };
+      };
+    };
+    "a private key in a client, or anywhere in settings, is refused" =
+      complains "a private key" {
+        services.lumen = {
+          enable = true;
+          pairedClients.tv.certificate = key;
+        };
+      }
+      && complains "a private key" {
+        services.lumen = {
+          enable = true;
+          pairedClients.tv.certificate = ./key.pem;
+        };
+      }
+      && complains "a private key" {
+        services.lumen = {
+          enable = true;
+          settings.apps = [
+            {
+              name = "x";
+              environment.KEY = key;
+            }
+          ];
+        };
+      };
+    "a password among variables is named, the keyboard is not" =
+      let
+        warned =
+          environment:
+          (with' {
+            settings.apps = [
+              {
+                name = "x";
+                inherit environment;
+              }
+            ];
+          }).warnings;
+      in
+      builtins.length (warned {
+        RCON_PASSWORD = "x";
+      }) == 1
+      &&
+        warned {
+          SDL_KEYBOARD = "x";
+          LANG = "C";
+        } == [ ];
+    "nothing secret-like is in a unit" =
+      let
+        config = with' {
+          adminTokenFile = "/var/lib/secrets/token";
+          settings.admin.listen = "127.0.0.1:47980";
+          appliance = {
+            enable = true;
+            upgrade = {
+              enable = true;
+              flake = "example#box";
+            };
+          };
+        };
+        text =
+          value:
+          if builtins.isAttrs value && value.type or null != "derivation" then
+            lib.concatStringsSep " " (lib.mapAttrsToList (name: inner: "${name} ${text inner}") value)
+          else if builtins.isList value then
+            lib.concatStringsSep " " (map text value)
+          else if value == null || builtins.isBool value then
+            ""
+          else
+            toString value;
+        # What keys and tokens look like: PEM, and long runs of hexadecimal digits or letters that are no path.
+        secrets = lib.filter (
+          word:
+          builtins.match ".*(PRIVATE KEY|BEGIN ).*" word != null
+          ||
+            builtins.match "[0-9A-Za-z+=_-]*[0-9][0-9A-Za-z+=_-]*" word != null
+            && builtins.stringLength word >= 24
+        ) (lib.filter builtins.isString (builtins.split "[ \n:=\"]" (text config.systemd.services)));
+      in
+      secrets == [ ];
+    "gamescope without a GPU is named" =
+      builtins.length (with' { sessions = [ "gamescope" ]; }).warnings == 1
+      &&
+        (with' {
+          sessions = [ "gamescope" ];
+          gpu = "amd";
+        }).warnings == [ ];
+    "software drawing has its driver where a compositor needs it" =
+      (with' { sessions = [ "kwin" ]; }).hardware.graphics.enable && plain.hardware == { };
     "an appliance opens only the interfaces that are named" =
       (firewall (with' {
         appliance.enable = true;

@@ -280,6 +280,7 @@ let
       filter
       filterAttrs
       filterAttrsRecursive
+      foldl'
       genAttrs
       hasAttr
       mapAttrs
@@ -291,6 +292,7 @@ let
       types
       unique
       ;
+    recursiveUpdate = union;
     optional = condition: value: if condition then [ value ] else [ ];
     optionals = condition: values: if condition then values else [ ];
     optionalAttrs = condition: set: if condition then set else { };
@@ -319,7 +321,7 @@ let
       { modules, specialArgs }:
       let
         arguments = specialArgs // {
-          inherit config lib;
+          inherit config lib options;
         };
         open =
           module:
@@ -329,7 +331,14 @@ let
             module arguments
           else
             module;
-        opened = map open modules;
+        # Those that a module imports come before it.
+        whole =
+          module:
+          let
+            opened = open module;
+          in
+          concatMap whole (opened.imports or [ ]) ++ [ opened ];
+        opened = concatMap whole modules;
         options = foldl' union { } (map (module: module.options or { }) opened);
         definitions = concatMap (
           module:
@@ -338,7 +347,12 @@ let
           else if module ? options then
             [ ]
           else
-            [ (removeAttrs module [ "meta" ]) ]
+            [
+              (removeAttrs module [
+                "imports"
+                "meta"
+              ])
+            ]
         ) opened;
         config = evaluate [ ] { inherit options; } definitions;
       in

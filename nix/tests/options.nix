@@ -19,9 +19,10 @@ let
     inherit name;
     outPath = name;
   };
-  module = import ../../modules/lumen.nix {
+  arguments = {
     inherit lib;
     config = { };
+    options = { };
     utils = { };
     pkgs = {
       lumen-host = package "lumen-host";
@@ -32,6 +33,10 @@ let
       };
     };
   };
+  module = import ../../modules/lumen.nix arguments;
+  options = lib.foldl' (
+    all: imported: lib.recursiveUpdate all (import imported arguments).options
+  ) module.options module.imports;
 
   # Of submodules, their options; of sets and lists of them, too.
   inner = option: option.type.options or option.type.element.options or null;
@@ -112,4 +117,4 @@ in
   What they are for: [With Nix](../guide/nix.md).
 
 ''
-+ concatStringsSep "\n" (walk [ ] module.options)
++ concatStringsSep "\n" (walk [ ] options)
