@@ -153,7 +153,9 @@ impl Compositor for Portal {
         }
         let Some(granted) = self.session.granted() else {
             // Not what is missing, but what was refused: nothing takes its place.
-            tracing::warn!("whoever permitted lumen to see this desktop did not permit input: it can be looked at only");
+            tracing::warn!(
+                "whoever permitted lumen to see this desktop did not permit input: it can be looked at only"
+            );
             return Ok(Box::new(Deaf));
         };
         if let Some(socket) = &self.socket {

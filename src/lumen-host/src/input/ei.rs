@@ -316,7 +316,8 @@ impl Emulator {
     fn emulate_at<T: ei::Interface>(&self, capability: DeviceCapability, act: impl FnOnce(&T, Surface)) {
         let mapping = self.place.mapping.as_deref();
         let named = self.devices.iter().filter(|device| device.has_capability(capability)).find_map(|device| {
-            let region = device.regions().iter().find(|region| mapping.is_some() && region.mapping_id.as_deref() == mapping)?;
+            let region =
+                device.regions().iter().find(|region| mapping.is_some() && region.mapping_id.as_deref() == mapping)?;
             let (x, y, width, height) = (region.x, region.y, region.width, region.height);
             Some((device, Surface { x, y, width, height }))
         });
@@ -377,9 +378,10 @@ impl Emulator {
         let [x, y] = position.normalised();
         self.emulate_at(DeviceCapability::PointerAbsolute, |pointer: &ei::PointerAbsolute, surface| {
             let Surface { x: left, y: top, width, height } = surface;
-            // The last pixel, not the edge behind it, is the farthest that a pointer can go.
-            let x = f64::from(left) + x * f64::from(width.saturating_sub(1));
-            let y = f64::from(top) + y * f64::from(height.saturating_sub(1));
+            // The last pixel, not the edge behind it, is the farthest that a pointer can go. A pixel is meant, and a
+            // hair's breadth to the left of it is another one.
+            let x = f64::from(left) + (x * f64::from(width.saturating_sub(1))).round();
+            let y = f64::from(top) + (y * f64::from(height.saturating_sub(1))).round();
             pointer.motion_absolute(x as f32, y as f32);
         });
     }

@@ -305,7 +305,8 @@ impl Remote {
         let path: OwnedObjectPath = cast.call("CreateSession", &(options,)).unwrap();
         let cast = proxy(MUTTER_CAST, path.to_string(), "org.gnome.Mutter.ScreenCast.Session");
         let options = HashMap::from([("cursor-mode", Value::from(1u32))]);
-        let stream: OwnedObjectPath = cast.call("RecordMonitor", &(self.shared.monitor.lock().unwrap().clone(), options)).unwrap();
+        let stream: OwnedObjectPath =
+            cast.call("RecordMonitor", &(self.shared.monitor.lock().unwrap().clone(), options)).unwrap();
         let stream = proxy(MUTTER_CAST, stream.to_string(), "org.gnome.Mutter.ScreenCast.Stream");
         let mut added = stream.receive_signal("PipeWireStreamAdded").unwrap();
         let (node, nodes) = mpsc::channel();
@@ -329,6 +330,15 @@ static STREAMS: Mutex<std::collections::BTreeMap<u32, String>> = Mutex::new(std:
 
 fn stream_of(node: u32) -> String {
     STREAMS.lock().unwrap().get(&node).cloned().unwrap_or_default()
+}
+
+/// The text in a value, which the portal's store wraps in another.
+fn innermost(value: &Value<'_>) -> String {
+    match value {
+        Value::Value(inner) => innermost(inner),
+        Value::Str(text) => text.to_string(),
+        other => panic!("{other:?} is nothing that was given"),
+    }
 }
 
 #[zbus::interface(name = "org.freedesktop.impl.portal.RemoteDesktop")]
@@ -356,7 +366,7 @@ impl Remote {
                 let data = data.try_clone().unwrap();
                 let (vendor, version, permission) = <(String, u32, OwnedValue)>::try_from(data).unwrap();
                 assert_eq!((vendor.as_str(), version), ("lumentest", 1));
-                String::try_from(permission).unwrap()
+                innermost(&permission)
             });
             self.shared.kept.lock().unwrap().insert(session.to_string(), shown);
         }

@@ -17,6 +17,9 @@ use super::bed::{Bed, Frontend, PATIENCE, background, next_where, wait_for};
 
 const MODE: Mode = Mode::new(800, 600, 60);
 
+/// A place, or how many there are each way.
+type Pixel = (i16, i16);
+
 /// A desktop with such a portal.
 fn open(test: &str, monitors: &[(u32, u32)]) -> Bed {
     let bed = Bed::with_monitors(test, monitors, Frontend::Real);
@@ -92,7 +95,7 @@ fn keys_text_and_pointer_arrive_by_the_socket_on_the_monitor_that_is_shown() {
     bed.answers([Answer::Permit]);
     let mut portal = bed.start("tv", Mode::new(1280, 720, 60), PATIENCE).unwrap();
     let mut input = portal.input().unwrap();
-    let move_to = |input: &mut dyn InputSink, (width, height): (i16, i16), x: i16, y: i16| {
+    let move_to = |input: &mut dyn InputSink, (width, height): Pixel, x: i16, y: i16| {
         let extent = |extent: i16| ReferenceExtent::try_from(extent - 1).unwrap();
         let (reference_width, reference_height) = (extent(width), extent(height));
         input.handle(&InputEvent::MouseAbsolute(AbsolutePosition { x, y, reference_width, reference_height }));
@@ -113,27 +116,31 @@ fn keys_text_and_pointer_arrive_by_the_socket_on_the_monitor_that_is_shown() {
         move_to(&mut *input, first, at, at);
         typed().ends_with(b"M")
     });
-    let path = |input: &mut dyn InputSink, picture: (i16, i16), path: &[((i16, i16), (i16, i16))]| {
-        for ((x, y), (there_x, there_y)) in path {
+    let path = |input: &mut dyn InputSink, picture: Pixel, path: &[[Pixel; 2]]| {
+        for [(x, y), (there_x, there_y)] in path {
             move_to(input, picture, *x, *y);
             // Reports count from 1.
             let report = format!("\x1b[<35;{};{}M", there_x + 1, there_y + 1);
             wait_for(&format!("the report of {x},{y}"), || typed().ends_with(report.as_bytes()));
         }
     };
-    path(&mut *input, first, &[((160, 0), (0, 0)), ((880, 540), (600, 450)), ((0, 0), (0, 0))]);
+    path(&mut *input, first, &[[(160, 0), (0, 0)], [(880, 540), (600, 450)], [(0, 0), (0, 0)]]);
 
     wait_for("the terminal's focus", || typed().windows(3).any(|bytes| bytes == b"\x1b[I"));
     let key = |input: &mut dyn InputSink, state, key| {
         input.handle(&InputEvent::Key(KeyEvent::new(state, VirtualKey(key), Modifiers::from_bits(0))));
     };
     let before = typed().len();
-    for (state, code) in [(PressState::Down, 0xa2), (PressState::Down, 0x41), (PressState::Up, 0x41), (PressState::Up, 0xa2)]
+    for (state, code) in
+        [(PressState::Down, 0xa2), (PressState::Down, 0x41), (PressState::Up, 0x41), (PressState::Up, 0xa2)]
     {
         key(&mut *input, state, code);
     }
     let printable: String = (' '..='~').collect();
-    input.handle(&InputEvent::Text(Text::try_from(format!("{printable}\n")).unwrap()));
+    // A message of the client holds little.
+    for text in [&printable[..25], &printable[25..50], &printable[50..75], &printable[75..], "\n"] {
+        input.handle(&InputEvent::Text(Text::try_from(text.to_owned()).unwrap()));
+    }
     let expected = format!("\x01{printable}\r");
     wait_for("all bytes", || typed().len() >= before + expected.len());
     assert_eq!(String::from_utf8_lossy(&typed()[before..]), expected);
@@ -148,6 +155,6 @@ fn keys_text_and_pointer_arrive_by_the_socket_on_the_monitor_that_is_shown() {
     }
     wait_for("a key after that", || typed().len() > held);
     assert_eq!(typed()[held..], *b"b", "the shift that was held before is not held any more");
-    path(&mut *input, second, &[((0, 0), (0, 0)), ((480, 360), (600, 450))]);
+    path(&mut *input, second, &[[(480, 360), (600, 450)], [(0, 0), (0, 0)]]);
     assert_eq!((bed.backend().sockets(), bed.backend().notified()), (1, 0));
 }
