@@ -89,8 +89,8 @@ fn what_the_portal_never_gave_means_a_question() {
 #[test]
 #[ignore = "needs xdg-desktop-portal 1.18: run by vm-tests/newer"]
 fn keys_text_and_pointer_arrive_by_the_socket_on_the_monitor_that_is_shown() {
-    let mut bed = open("pe", &[(640, 480), DESKTOP]);
-    // The second one, on the right.
+    // The second one is on the right: Mutter begins with the largest.
+    let mut bed = open("pe", &[(1024, 768), DESKTOP]);
     bed.backend().show("Meta-1");
     bed.answers([Answer::Permit]);
     let mut portal = bed.start("tv", Mode::new(1280, 720, 60), PATIENCE).unwrap();
