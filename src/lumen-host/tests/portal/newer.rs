@@ -4,10 +4,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use lumen_core::gamestream::input::{
     AbsolutePosition, InputEvent, KeyEvent, Modifiers, PressState, ReferenceExtent, Text, VirtualKey,
 };
+use lumen_host::capture::Captured;
 use lumen_host::frame::Mode;
 use lumen_host::input::InputSink;
 
@@ -101,8 +103,16 @@ fn keys_text_and_pointer_arrive_by_the_socket_on_the_monitor_that_is_shown() {
         input.handle(&InputEvent::MouseAbsolute(AbsolutePosition { x, y, reference_width, reference_height }));
     };
     let (first, second) = ((1280, 720), (640, 480));
-    // The terminal opens where the pointer is. Reports of all motion, in pixels.
-    move_to(&mut *input, first, 640, 360);
+    // The terminal opens where the pointer is, which is part of the picture. Reports of all motion, in pixels.
+    let mut capture = portal.capture().unwrap();
+    let blank = next_where(&mut *capture, "anything", |_| true);
+    let mut at = 400;
+    wait_for("the pointer", || {
+        at = 400 + (at + 1) % 400;
+        move_to(&mut *input, first, at, 360);
+        let next = capture.next(Instant::now() + Duration::from_millis(50));
+        matches!(next, Ok(Captured::Frame(frame)) if *frame.image != *blank.image)
+    });
     let file = bed.terminal_at_pointer("\\033[?1003h\\033[?1006h\\033[?1016h");
     let typed = || fs::read(&file).unwrap();
     // 800x600 becomes 960x720, three quarters of the picture.
