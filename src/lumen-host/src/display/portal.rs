@@ -6,7 +6,7 @@ mod session;
 mod tokens;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::capture::fit::{FittedCapture, Frame};
@@ -14,11 +14,11 @@ use crate::capture::mailbox::{Mailbox, MailboxCapture, Size};
 use crate::capture::pipewire::{NodeStream, Origin, Wanted};
 use crate::capture::{Capture, Captured};
 use crate::frame::Mode;
-use crate::input::InputSink;
-use crate::input::ei::{EiSink, Surface};
+use crate::input::ei::{EiSink, Place, Surface};
 use crate::input::kernel::Node;
-use crate::input::portal::{FittedInput, PortalDevices};
+use crate::input::portal::{FittedInput, PortalDevices, SharedInput};
 use crate::input::remote::RemoteInput;
+use crate::input::{Deaf, InputSink};
 
 use super::DisplayError;
 use super::bus::{self, Bus};
@@ -96,6 +96,7 @@ pub fn start_within(
     tracing::info!(session = spec.session, width = shown.width, height = shown.height, "mirrors the desktop");
     Ok(Box::new(Portal {
         node,
+        socket: None,
         session,
         mailbox,
         frame: Frame::new(shown, size(spec.mode)),
@@ -107,8 +108,10 @@ pub fn start_within(
 
 /// See the module.
 struct Portal {
-    // Fields are dropped in order: the pictures before the session that gives them.
+    // Fields are dropped in order: pictures and input before the session that gives them.
     node: NodeStream,
+    /// The socket for input, once it was asked for.
+    socket: Option<Arc<Mutex<EiSink>>>,
     session: PortalSession,
     mailbox: Arc<Mailbox>,
     frame: Frame,
@@ -148,11 +151,25 @@ impl Compositor for Portal {
             let reason = "its desktop has no RemoteDesktop portal; GNOME's and KDE's have one".to_owned();
             return Err(DisplayError::NoInput { backend: NAME, reason });
         }
+        let Some(granted) = self.session.granted() else {
+            // Not what is missing, but what was refused: nothing takes its place.
+            tracing::warn!(
+                "whoever permitted lumen to see this desktop did not permit input: it can be looked at only"
+            );
+            return Ok(Box::new(Deaf));
+        };
+        if let Some(socket) = &self.socket {
+            return Ok(self.fitted(Box::new(SharedInput::new(socket))));
+        }
         let surface = self.session.size().unwrap_or(self.shown);
         let inner: Box<dyn InputSink> = match self.session.ei().map_err(|error| failed(error.to_string()))? {
             Some(socket) => {
-                let surface = Surface { x: 0, y: 0, width: surface.width, height: surface.height };
-                Box::new(EiSink::open(socket, surface, PATIENCE).map_err(|error| failed(error.to_string()))?)
+                let (x, y) = self.session.position();
+                let surface = Surface { x, y, width: surface.width, height: surface.height };
+                let place = Place { surface, mapping: self.session.mapping().map(str::to_owned), granted };
+                let sink = EiSink::open(socket, place, PATIENCE).map_err(|error| failed(error.to_string()))?;
+                let socket = self.socket.insert(Arc::new(Mutex::new(sink)));
+                Box::new(SharedInput::new(socket))
             }
             None => {
                 let devices = PortalDevices::new(self.session.target()).map_err(|error| failed(error.to_string()))?;

@@ -57,6 +57,35 @@ pub struct Surface {
     pub height: u32,
 }
 
+/// Which of keyboard and pointer a compositor lets in. Input waits for those.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Granted {
+    /// Both of them.
+    Both,
+    /// The keyboard alone.
+    Keyboard,
+    /// The pointer alone.
+    Pointer,
+}
+
+/// Where input goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// What the pointer moves on, as long as the compositor says nothing better.
+    pub surface: Surface,
+    /// What the compositor calls the pictures that positions are on. It says itself where on its desktop a region of that
+    /// name is, and takes no positions beside it.
+    pub mapping: Option<String>,
+    /// What is waited for.
+    pub granted: Granted,
+}
+
+impl From<Surface> for Place {
+    fn from(surface: Surface) -> Self {
+        Self { surface, mapping: None, granted: Granted::Both }
+    }
+}
+
 /// Input of one session. Dropping it releases what is held.
 #[derive(Debug)]
 pub struct EiSink {
@@ -77,11 +106,12 @@ impl EiSink {
     ///
     /// # Errors
     /// [`EiError`]; a compositor that is silent for `patience` is one.
-    pub fn open(socket: UnixStream, surface: Surface, patience: Duration) -> Result<Self, EiError> {
+    pub fn open(socket: UnixStream, place: impl Into<Place>, patience: Duration) -> Result<Self, EiError> {
+        let place = place.into();
         let (orders, received) = mpsc::channel();
         let (ready, opened) = mpsc::channel();
         let (listener, bell) = std::io::pipe()?;
-        let run = move || match Emulator::open(socket, surface, patience) {
+        let run = move || match Emulator::open(socket, place, patience) {
             Ok(emulator) => {
                 let _ = ready.send(Ok(()));
                 if let Err(error) = emulator.run(&listener, &received) {
@@ -123,7 +153,7 @@ impl Drop for EiSink {
 struct Emulator {
     context: ei::Context,
     converter: EiEventConverter,
-    surface: Surface,
+    place: Place,
     devices: Vec<Device>,
     sequence: u32,
     keys: BTreeSet<u16>,
@@ -132,7 +162,7 @@ struct Emulator {
 }
 
 impl Emulator {
-    fn open(socket: UnixStream, surface: Surface, patience: Duration) -> Result<Self, EiError> {
+    fn open(socket: UnixStream, place: Place, patience: Duration) -> Result<Self, EiError> {
         let deadline = Instant::now() + patience;
         let context = ei::Context::new(socket)?;
         let mut handshaker = EiHandshaker::new("lumen", ContextType::Sender);
@@ -149,7 +179,7 @@ impl Emulator {
         let mut emulator = Self {
             converter: EiEventConverter::new(&context, response),
             context,
-            surface,
+            place,
             devices: Vec::new(),
             sequence: 0,
             keys: BTreeSet::new(),
@@ -159,9 +189,14 @@ impl Emulator {
         loop {
             emulator.pump()?;
             let able = |capability| emulator.device(capability).is_some();
-            if able(DeviceCapability::Keyboard)
-                && (able(DeviceCapability::PointerAbsolute) || able(DeviceCapability::Pointer))
-            {
+            let keyboard = || able(DeviceCapability::Keyboard);
+            let pointer = || able(DeviceCapability::PointerAbsolute) || able(DeviceCapability::Pointer);
+            let ready = match emulator.place.granted {
+                Granted::Both => keyboard() && pointer(),
+                Granted::Keyboard => keyboard(),
+                Granted::Pointer => pointer(),
+            };
+            if ready {
                 return Ok(emulator);
             }
             wait(&emulator.context, deadline, patience)?;
@@ -188,7 +223,7 @@ impl Emulator {
                 match order {
                     Order::Event(event) => self.follow(&event),
                     Order::ReleaseAll => self.release_all(),
-                    Order::Surface(surface) => self.surface = surface,
+                    Order::Surface(surface) => self.place.surface = surface,
                 }
             }
             flush(&self.context)?;
@@ -272,7 +307,27 @@ impl Emulator {
 
     /// Does something with an interface of a device, as one frame of input. Nothing if there is no such device now.
     fn emulate<T: ei::Interface>(&self, capability: DeviceCapability, act: impl FnOnce(&T)) {
-        let Some(device) = self.device(capability) else { return };
+        if let Some(device) = self.device(capability) {
+            self.emulate_on(device, act);
+        }
+    }
+
+    /// As [`Self::emulate`], for positions: on the device that has them, and with the surface that they are on.
+    fn emulate_at<T: ei::Interface>(&self, capability: DeviceCapability, act: impl FnOnce(&T, Surface)) {
+        let mapping = self.place.mapping.as_deref();
+        let named = self.devices.iter().filter(|device| device.has_capability(capability)).find_map(|device| {
+            let region =
+                device.regions().iter().find(|region| mapping.is_some() && region.mapping_id.as_deref() == mapping)?;
+            let (x, y, width, height) = (region.x, region.y, region.width, region.height);
+            Some((device, Surface { x, y, width, height }))
+        });
+        let found = named.or_else(|| Some((self.device(capability)?, self.place.surface)));
+        if let Some((device, surface)) = found {
+            self.emulate_on(device, |interface| act(interface, surface));
+        }
+    }
+
+    fn emulate_on<T: ei::Interface>(&self, device: &Device, act: impl FnOnce(&T)) {
         let Some(interface) = device.interface::<T>() else { return };
         act(&interface);
         device.device().frame(self.converter.connection().serial(), now_micros());
@@ -321,11 +376,12 @@ impl Emulator {
 
     fn move_to(&self, position: AbsolutePosition) {
         let [x, y] = position.normalised();
-        let Surface { x: left, y: top, width, height } = self.surface;
-        // The last pixel, not the edge behind it, is the farthest that a pointer can go.
-        let x = f64::from(left) + x * f64::from(width.saturating_sub(1));
-        let y = f64::from(top) + y * f64::from(height.saturating_sub(1));
-        self.emulate(DeviceCapability::PointerAbsolute, |pointer: &ei::PointerAbsolute| {
+        self.emulate_at(DeviceCapability::PointerAbsolute, |pointer: &ei::PointerAbsolute, surface| {
+            let Surface { x: left, y: top, width, height } = surface;
+            // The last pixel, not the edge behind it, is the farthest that a pointer can go. A pixel is meant, and a
+            // hair's breadth to the left of it is another one.
+            let x = f64::from(left) + (x * f64::from(width.saturating_sub(1))).round();
+            let y = f64::from(top) + (y * f64::from(height.saturating_sub(1))).round();
             pointer.motion_absolute(x as f32, y as f32);
         });
     }
@@ -342,20 +398,20 @@ impl Emulator {
 
     fn touch(&mut self, touch: &TouchEvent) {
         let PointerId(id) = touch.pointer;
-        let Surface { x: left, y: top, width, height } = self.surface;
-        let x = left as f32 + touch.x.get() * width as f32;
-        let y = top as f32 + touch.y.get() * height as f32;
-        let device = |act: &dyn Fn(&ei::Touchscreen)| self.emulate(DeviceCapability::Touch, act);
         match touch.event {
-            PointerEvent::Down | PointerEvent::Move if !self.touches.contains(&id) => {
-                device(&|screen| screen.down(id, x, y));
-                self.touches.insert(id);
+            PointerEvent::Down | PointerEvent::Move => {
+                let new = self.touches.insert(id);
+                self.emulate_at(DeviceCapability::Touch, |screen: &ei::Touchscreen, surface| {
+                    // What is on the edge behind the last pixel would be on another screen, or nowhere.
+                    let along = |part: f32, extent: u32| (part * extent as f32).min(extent.saturating_sub(1) as f32);
+                    let x = surface.x as f32 + along(touch.x.get(), surface.width);
+                    let y = surface.y as f32 + along(touch.y.get(), surface.height);
+                    if new { screen.down(id, x, y) } else { screen.motion(id, x, y) }
+                });
             }
-            PointerEvent::Down | PointerEvent::Move => device(&|screen| screen.motion(id, x, y)),
             PointerEvent::Up | PointerEvent::Cancel => {
-                if self.touches.contains(&id) {
-                    device(&|screen| screen.up(id));
-                    self.touches.remove(&id);
+                if self.touches.remove(&id) {
+                    self.emulate_at(DeviceCapability::Touch, |screen: &ei::Touchscreen, _| screen.up(id));
                 }
             }
             PointerEvent::CancelAll => self.lift_all(),
@@ -365,7 +421,7 @@ impl Emulator {
 
     fn lift_all(&mut self) {
         for id in std::mem::take(&mut self.touches) {
-            self.emulate(DeviceCapability::Touch, |screen: &ei::Touchscreen| screen.up(id));
+            self.emulate_at(DeviceCapability::Touch, |screen: &ei::Touchscreen, _| screen.up(id));
         }
     }
 

@@ -1,10 +1,11 @@
-//! Input through a RemoteDesktop session of the desktop's portal, for portals that give no socket for it. The portal may
+//! Input through a RemoteDesktop session of the desktop's portal: by its calls, for portals that give no socket for it. The portal may
 //! work on several calls at once, so each is made when the one before was answered: by a thread of its own, which
 //! whoever hands over input never waits for.
 
 use std::collections::HashMap;
 use std::io;
 use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lumen_core::gamestream::control::HostMessage;
 use lumen_core::gamestream::input::{
@@ -17,6 +18,7 @@ use crate::capture::fit::Frame;
 use crate::display::bus::Bus;
 
 use super::InputSink;
+use super::ei::EiSink;
 use super::remote::{Devices, axis_number, parts};
 
 /// A key that does nothing by itself: left shift.
@@ -143,6 +145,40 @@ impl Devices for PortalDevices {
 
     fn touch_up(&self, finger: u32) {
         self.calls.send("NotifyTouchUp", |session, options, _| (session, options, finger));
+    }
+}
+
+/// Input by a socket that a portal gives once for each session, for all sinks that one after the other take input for it.
+pub struct SharedInput(Arc<Mutex<EiSink>>);
+
+impl SharedInput {
+    /// Another sink in front of `shared`.
+    pub fn new(shared: &Arc<Mutex<EiSink>>) -> Self {
+        Self(Arc::clone(shared))
+    }
+
+    fn sink(&self) -> MutexGuard<'_, EiSink> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl InputSink for SharedInput {
+    fn handle(&mut self, event: &InputEvent) {
+        self.sink().handle(event);
+    }
+
+    fn release_all(&mut self) {
+        self.sink().release_all();
+    }
+
+    fn poll_feedback(&mut self) -> Option<HostMessage> {
+        self.sink().poll_feedback()
+    }
+}
+
+impl Drop for SharedInput {
+    fn drop(&mut self) {
+        self.sink().release_all();
     }
 }
 

@@ -1,14 +1,15 @@
 //! The desktop's part of the portal, as xdg-desktop-portal-gnome is for GNOME, without its dialog: it gives what it is
-//! asked for by asking Mutter, at once, or says no, or says nothing.
+//! asked for by asking Mutter, at once, or says no, or says nothing. What it permitted for good it gives again without a
+//! question, to whoever shows what it gave for that.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Instant;
 
 use zbus::ObjectServer;
 use zbus::blocking::{Connection, Proxy, connection};
-use zbus::zvariant::{ObjectPath, OwnedObjectPath, OwnedValue, Value};
+use zbus::zvariant::{ObjectPath, OwnedFd, OwnedObjectPath, OwnedValue, Value};
 
 use super::bed::PATIENCE;
 
@@ -26,6 +27,8 @@ type Results = HashMap<String, OwnedValue>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     Permit,
+    /// The screen may be seen, and no more.
+    PermitLooking,
     Refuse,
     Never,
 }
@@ -35,6 +38,16 @@ struct Shared {
     answers: Mutex<VecDeque<Answer>>,
     asked: AtomicUsize,
     taken_back: AtomicUsize,
+    /// Sockets for input that were given.
+    sockets: AtomicUsize,
+    /// Calls that brought input.
+    notified: AtomicUsize,
+    /// What is restored for each session of the portal that wants that; nothing yet for those that come first.
+    kept: Mutex<HashMap<String, Option<String>>>,
+    /// What was permitted for good.
+    permitted: Mutex<HashSet<String>>,
+    /// The monitor that is shown; Mutter's first if it is not named.
+    monitor: Mutex<String>,
     /// Mutter's session for each session of the portal.
     sessions: Mutex<HashMap<String, Proxy<'static>>>,
 }
@@ -76,6 +89,37 @@ impl Backend {
         self.shared.taken_back.load(Ordering::SeqCst)
     }
 
+    pub fn sockets(&self) -> usize {
+        self.shared.sockets.load(Ordering::SeqCst)
+    }
+
+    pub fn notified(&self) -> usize {
+        self.shared.notified.load(Ordering::SeqCst)
+    }
+
+    /// Shows this monitor from now on.
+    pub fn show(&self, monitor: &str) {
+        monitor.clone_into(&mut self.shared.monitor.lock().unwrap());
+    }
+
+    /// Forgets what was permitted for good.
+    pub fn forget(&self) {
+        self.shared.permitted.lock().unwrap().clear();
+    }
+
+    /// A property of the portal that clients see.
+    pub fn version(&self, interface: &str) -> u32 {
+        let portal = Proxy::new(&self.mutter, "org.freedesktop.portal.Desktop", PATH, interface).unwrap();
+        portal.get_property("version").unwrap()
+    }
+
+    /// Takes a permission away in the portal's own store, as the desktop's settings do.
+    pub fn revoke(&self, token: &str) {
+        let name = "org.freedesktop.impl.portal.PermissionStore";
+        let store = Proxy::new(&self.mutter, name, "/org/freedesktop/impl/portal/PermissionStore", name).unwrap();
+        let _: () = store.call("Delete", &("remote-desktop", token)).unwrap();
+    }
+
     pub fn stop_sharing(&self) {
         for (path, mutter) in self.shared.sessions.lock().unwrap().drain() {
             let _ = mutter.call_noreply("Stop", &());
@@ -87,7 +131,7 @@ impl Backend {
     /// Has Mutter give the pictures of its monitor for the session of this name.
     pub fn sharer(&self) -> impl Fn(&str) -> u32 + Send + Sync + use<> {
         let remote = Remote { shared: Arc::clone(&self.shared), mutter: self.mutter.clone() };
-        move |session| remote.share(session)
+        move |session| remote.share(session).0
     }
 
     /// Waits until somebody has this name.
@@ -195,6 +239,7 @@ impl Remote {
         method: &str,
         body: impl FnOnce() -> B,
     ) {
+        self.shared.notified.fetch_add(1, Ordering::SeqCst);
         if let Some(mutter) = self.shared.sessions.lock().unwrap().get(session.as_str()) {
             mutter.call_noreply(method, &body()).unwrap();
         }
@@ -206,33 +251,48 @@ impl Remote {
         (0, Results::new())
     }
 
-    /// Asks whoever sits at the desktop.
+    /// Asks whoever sits at the desktop, unless they have said for good that it may be.
     async fn ask(&self, handle: ObjectPath<'_>, session: ObjectPath<'_>, server: &ObjectServer) -> (u32, Results) {
         server.at(handle, Request(Arc::clone(&self.shared))).await.unwrap();
-        let answer = self.shared.answers.lock().unwrap().pop_front();
-        self.shared.asked.fetch_add(1, Ordering::SeqCst);
-        match answer.expect("a question that the test does not expect") {
-            Answer::Refuse => (1, Results::new()),
-            Answer::Never => std::future::pending().await,
-            Answer::Permit => {
-                let began = Instant::now();
-                let node = self.share(session.as_str());
-                eprintln!("the backend shares node {node} after {:?}", began.elapsed());
-                let (width, height) = super::DESKTOP;
-                let size = (width.cast_signed(), height.cast_signed());
-                let properties = HashMap::from([("size", Value::from(size)), ("source_type", Value::from(1u32))]);
-                let value = |value: Value<'static>| OwnedValue::try_from(value).unwrap();
-                let results = HashMap::from([
-                    ("devices".to_owned(), value(Value::from(7u32))),
-                    ("streams".to_owned(), value(Value::from(vec![(node, properties)]))),
-                ]);
-                (0, results)
-            }
+        let kept = self.shared.kept.lock().unwrap().remove(session.as_str());
+        let shown = kept.clone().flatten();
+        let known = shown.filter(|shown| self.shared.permitted.lock().unwrap().contains(shown));
+        let answer = known.is_none().then(|| {
+            let answer = self.shared.answers.lock().unwrap().pop_front();
+            self.shared.asked.fetch_add(1, Ordering::SeqCst);
+            answer.expect("a question that the test does not expect")
+        });
+        let devices = match answer {
+            Some(Answer::Refuse) => return (1, Results::new()),
+            Some(Answer::Never) => std::future::pending().await,
+            Some(Answer::PermitLooking) => 0u32,
+            Some(Answer::Permit) | None => 7,
+        };
+        let began = Instant::now();
+        let (node, mut properties) = self.share(session.as_str());
+        eprintln!("the backend shares node {node} after {:?}", began.elapsed());
+        properties.insert("source_type".to_owned(), OwnedValue::from(1u32));
+        let value = |value: Value<'static>| OwnedValue::try_from(value).unwrap();
+        let mut results = HashMap::from([
+            ("devices".to_owned(), OwnedValue::from(devices)),
+            ("streams".to_owned(), value(Value::from(vec![(node, properties)]))),
+        ]);
+        if kept.is_some() {
+            let permission = known.unwrap_or_else(|| format!("permission {}", self.asked()));
+            self.shared.permitted.lock().unwrap().insert(permission.clone());
+            let data = ("lumentest", 1u32, Value::from(permission));
+            results.insert("restore_data".to_owned(), value(Value::from(data)));
+            results.insert("persist_mode".to_owned(), OwnedValue::from(2u32));
         }
+        (0, results)
+    }
+
+    fn asked(&self) -> usize {
+        self.shared.asked.load(Ordering::SeqCst)
     }
 
     /// Has Mutter give the pictures of its monitor, and take input for it.
-    fn share(&self, session: &str) -> u32 {
+    fn share(&self, session: &str) -> (u32, Results) {
         let proxy = |service: &'static str, path: String, interface: &'static str| {
             Proxy::new(&self.mutter, service, path, interface).unwrap()
         };
@@ -245,7 +305,8 @@ impl Remote {
         let path: OwnedObjectPath = cast.call("CreateSession", &(options,)).unwrap();
         let cast = proxy(MUTTER_CAST, path.to_string(), "org.gnome.Mutter.ScreenCast.Session");
         let options = HashMap::from([("cursor-mode", Value::from(1u32))]);
-        let stream: OwnedObjectPath = cast.call("RecordMonitor", &("", options)).unwrap();
+        let stream: OwnedObjectPath =
+            cast.call("RecordMonitor", &(self.shared.monitor.lock().unwrap().clone(), options)).unwrap();
         let stream = proxy(MUTTER_CAST, stream.to_string(), "org.gnome.Mutter.ScreenCast.Stream");
         let mut added = stream.receive_signal("PipeWireStreamAdded").unwrap();
         let (node, nodes) = mpsc::channel();
@@ -255,7 +316,12 @@ impl Remote {
         self.shared.sessions.lock().unwrap().insert(session.to_owned(), remote);
         // The stream's own path is what Mutter's absolute positions need.
         STREAMS.lock().unwrap().insert(node, stream.path().to_string());
-        node
+        // Mutter's properties of it, by the portal's names.
+        let mut told: Results = stream.get_property("Parameters").unwrap();
+        if let Some(mapping) = told.remove("mapping-id") {
+            told.insert("mapping_id".to_owned(), mapping);
+        }
+        (node, told)
     }
 }
 
@@ -264,6 +330,15 @@ static STREAMS: Mutex<std::collections::BTreeMap<u32, String>> = Mutex::new(std:
 
 fn stream_of(node: u32) -> String {
     STREAMS.lock().unwrap().get(&node).cloned().unwrap_or_default()
+}
+
+/// The text in a value, which the portal's store wraps in another.
+fn innermost(value: &Value<'_>) -> String {
+    match value {
+        Value::Value(inner) => innermost(inner),
+        Value::Str(text) => text.to_string(),
+        other => panic!("{other:?} is nothing that was given"),
+    }
 }
 
 #[zbus::interface(name = "org.freedesktop.impl.portal.RemoteDesktop")]
@@ -282,11 +357,29 @@ impl Remote {
     fn select_devices(
         &self,
         _handle: ObjectPath<'_>,
-        _session: ObjectPath<'_>,
+        session: ObjectPath<'_>,
         _app: &str,
-        _options: Options,
+        options: Options,
     ) -> (u32, Results) {
+        if options.get("persist_mode").is_some_and(|mode| u32::try_from(mode).unwrap() == 2) {
+            let shown = options.get("restore_data").map(|data| {
+                let data = data.try_clone().unwrap();
+                let (vendor, version, permission) = <(String, u32, OwnedValue)>::try_from(data).unwrap();
+                assert_eq!((vendor.as_str(), version), ("lumentest", 1));
+                innermost(&permission)
+            });
+            self.shared.kept.lock().unwrap().insert(session.to_string(), shown);
+        }
         (0, Results::new())
+    }
+
+    /// Mutter's own socket.
+    #[zbus(name = "ConnectToEIS")]
+    fn connect_to_eis(&self, session: ObjectPath<'_>, _app: &str, _options: Options) -> OwnedFd {
+        self.shared.sockets.fetch_add(1, Ordering::SeqCst);
+        let sessions = self.shared.sessions.lock().unwrap();
+        let options: HashMap<&str, Value<'_>> = HashMap::new();
+        sessions[session.as_str()].call("ConnectToEIS", &(options,)).unwrap()
     }
 
     async fn start(
@@ -328,6 +421,6 @@ impl Remote {
 
     #[zbus(property, name = "version")]
     fn version(&self) -> u32 {
-        1
+        2
     }
 }

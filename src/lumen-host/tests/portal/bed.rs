@@ -50,7 +50,12 @@ pub struct Bed {
 }
 
 impl Bed {
-    pub fn open(test: &str, (width, height): (u32, u32), frontend: Frontend) -> Self {
+    pub fn open(test: &str, size: (u32, u32), frontend: Frontend) -> Self {
+        Self::with_monitors(test, &[size], frontend)
+    }
+
+    /// The monitors stand beside each other, from the left to the right.
+    pub fn with_monitors(test: &str, monitors: &[(u32, u32)], frontend: Frontend) -> Self {
         // Shown with --nocapture, or when the test fails; RUST_LOG says how much.
         let logged = tracing_subscriber::EnvFilter::from_default_env();
         let _ = tracing_subscriber::fmt().with_env_filter(logged).with_test_writer().try_init();
@@ -82,13 +87,10 @@ impl Bed {
         let address = format!("--address=unix:path={}", bus.display());
         programs.push(spawn(&id, directory.path(), "dbus-daemon", &["--session", "--nofork", "--nopidfile", &address]));
         wait_for("the bus", || bus.exists());
-        let monitor = format!("{width}x{height}@60");
-        programs.push(spawn(
-            &id,
-            directory.path(),
-            "mutter",
-            &["--headless", "--wayland", "--no-x11", "--wayland-display", "wayland-0", "--virtual-monitor", &monitor],
-        ));
+        let mut arguments = vec!["--headless", "--wayland", "--no-x11", "--wayland-display", "wayland-0"];
+        let monitors: Vec<_> = monitors.iter().map(|(width, height)| format!("{width}x{height}@60")).collect();
+        arguments.extend(monitors.iter().flat_map(|monitor| ["--virtual-monitor", monitor]));
+        programs.push(spawn(&id, directory.path(), "mutter", &arguments));
         let backend = Backend::start(&address["--address=".len()..]);
         backend.wait_for("org.gnome.Mutter.RemoteDesktop");
         backend.wait_for("org.gnome.Mutter.ScreenCast");
@@ -118,6 +120,16 @@ impl Bed {
     /// Questions that were taken back.
     pub fn taken_back(&self) -> usize {
         self.backend.taken_back()
+    }
+
+    /// The desktop's part of the portal.
+    pub fn backend(&self) -> &Backend {
+        &self.backend
+    }
+
+    /// Where lumen keeps what it got for the permission of this client.
+    pub fn token(&self, client: &str) -> PathBuf {
+        self.directory.path().join("state/portal").join(client)
     }
 
     /// By what the last question was recognized, if it was.
@@ -151,22 +163,30 @@ impl Bed {
     /// A terminal over the whole desktop that writes every byte it gets into the file that is returned, once it has
     /// sent `modes` to its terminal. It reports its focus.
     pub fn terminal(&mut self, modes: &str) -> PathBuf {
+        self.terminal_as(&["--fullscreen"], modes)
+    }
+
+    /// The same over the monitor that the pointer is on.
+    pub fn terminal_at_pointer(&mut self, modes: &str) -> PathBuf {
+        self.terminal_as(&["--maximized", "-o", "csd.preferred=none"], modes)
+    }
+
+    fn terminal_as(&mut self, window: &[&str], modes: &str) -> PathBuf {
         let (file, script) = (self.directory.path().join("typed"), self.directory.path().join("terminal"));
+        let [blue, green, red] = BACKGROUND;
+        // By a sequence: the option for it has another name in newer versions.
+        let colour = format!("\\033]11;#{red:02x}{green:02x}{blue:02x}\\033\\\\");
         let text = format!(
-            "#!/bin/sh\nprintf '\\033[?25l\\033[?1004h{modes}'\nstty raw -echo\nexec cat > '{}'\n",
+            "#!/bin/sh\nprintf '{colour}\\033[2J\\033[?25l\\033[?1004h{modes}'\nstty raw -echo\nexec cat > '{}'\n",
             file.display()
         );
         fs::write(&script, text).unwrap();
         fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
-        let [blue, green, red] = BACKGROUND;
-        let background = format!("colors.background={red:02x}{green:02x}{blue:02x}");
         let script = script.display().to_string();
-        self.programs.push(spawn(
-            &self.id,
-            self.directory.path(),
-            "foot",
-            &["--config=/dev/null", "--fullscreen", "-o", &background, "-o", "pad=0x0", &script],
-        ));
+        let mut arguments = vec!["--config=/dev/null", "-o", "pad=0x0"];
+        arguments.extend(window);
+        arguments.push(&script);
+        self.programs.push(spawn(&self.id, self.directory.path(), "foot", &arguments));
         wait_for("the terminal", || file.exists());
         file
     }

@@ -1,12 +1,14 @@
 //! The mirror of a desktop that runs, through the real xdg-desktop-portal, a real Mutter and a real PipeWire. Only the
 //! dialog is not real: `backend` stands in for the desktop's part of the portal and answers at once, or never. What
-//! Debian 12's portal does not have yet (it remembers permissions from version 2 of RemoteDesktop on), `remembering` does.
+//! Debian 12's portal does not have yet (it remembers permissions from version 2 of RemoteDesktop on), `remembering` does;
+//! the tests of a real one that has it are in `newer`, and everything here runs with that one, too.
 //! Needs the packages mutter, dbus-daemon, pipewire, wireplumber, foot and xdg-desktop-portal.
 
 #![cfg(feature = "pipewire")]
 
 mod backend;
 mod bed;
+mod newer;
 mod remembering;
 
 use std::fs;
@@ -126,6 +128,21 @@ fn a_desktop_that_takes_no_input_is_seen_and_says_so() {
     next_where(&mut *portal.capture().unwrap(), "the terminal", whole);
     let error = portal.input().err().expect("there is none");
     assert!(matches!(&error, DisplayError::NoInput { backend: "portal", .. }), "{error}");
+}
+
+#[test]
+fn whoever_permits_to_look_only_is_looked_at_only() {
+    let bed = Bed::open("pl", DESKTOP, Frontend::Real);
+    bed.answers([Answer::PermitLooking]);
+    let mut portal = bed.start("a client", Mode::new(800, 600, 60), PATIENCE).unwrap();
+    portal.capture().unwrap();
+    let mut input = portal.input().unwrap();
+    for state in [PressState::Down, PressState::Up] {
+        input.handle(&InputEvent::Key(KeyEvent::new(state, VirtualKey(0x41), Modifiers::from_bits(0))));
+    }
+    drop(input);
+    assert_eq!((bed.backend().sockets(), bed.backend().notified()), (0, 0));
+    assert_eq!(portal.gone(), None);
 }
 
 #[test]

@@ -1,5 +1,6 @@
-//! A session of the portal: RemoteDesktop with one screen, or the screen alone where the portal takes no input. Every request has its answer as a signal of an object of its
-//! own, which may come late or never; one that is not answered in time is taken back.
+//! A session of the portal: RemoteDesktop with one screen, or the screen alone where the portal takes no input. Every
+//! request has its answer as a signal of an object of its own, which may come late or never; one that is not answered in
+//! time is taken back.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,6 +15,7 @@ use zbus::zvariant::{self, DynamicType, ObjectPath, OwnedObjectPath, OwnedValue,
 
 use crate::capture::mailbox::Size;
 use crate::display::bus::Bus;
+use crate::input::ei::Granted;
 use crate::input::portal::Target;
 
 use super::tokens::Tokens;
@@ -23,8 +25,11 @@ const PATH: &str = "/org/freedesktop/portal/desktop";
 const SCREEN_CAST: &str = "org.freedesktop.portal.ScreenCast";
 const REMOTE_DESKTOP: &str = "org.freedesktop.portal.RemoteDesktop";
 
-/// Keyboard, pointer and touchscreen.
-const ALL_DEVICES: u32 = 1 | 2 | 4;
+/// Devices, as bits.
+const KEYBOARD: u32 = 1;
+const POINTER: u32 = 2;
+const TOUCHSCREEN: u32 = 4;
+const ALL_DEVICES: u32 = KEYBOARD | POINTER | TOUCHSCREEN;
 
 /// A whole monitor, rather than a window.
 const MONITOR: u32 = 1;
@@ -118,8 +123,8 @@ pub struct PortalSession {
     bus: Bus,
     handle: OwnedObjectPath,
     versions: Versions,
-    node: u32,
-    size: Option<Size>,
+    devices: u32,
+    stream: Stream,
     closed: Arc<OnceLock<String>>,
 }
 
@@ -149,19 +154,34 @@ impl PortalSession {
         let handle = handle.ok_or_else(|| broken("CreateSession", "it names no session"))?;
         let closed = watch(bus, &handle)?;
 
-        let remembers = versions.remembers();
-        let token = tokens.load().filter(|_| remembers);
         if versions.takes_input() {
-            requests.call("SelectDevices", REMOTE_DESKTOP, |mut options| {
-                options.insert("types", Value::from(ALL_DEVICES));
-                if remembers {
-                    options.insert("persist_mode", Value::from(PERSIST));
+            let remembers = versions.remembers();
+            let select = |token: Option<String>| {
+                requests.call("SelectDevices", REMOTE_DESKTOP, |mut options| {
+                    options.insert("types", Value::from(ALL_DEVICES));
+                    if remembers {
+                        options.insert("persist_mode", Value::from(PERSIST));
+                    }
+                    if let Some(token) = token {
+                        options.insert("restore_token", Value::from(token));
+                    }
+                    (handle.clone(), options)
+                })
+            };
+            let token = tokens.load().filter(|_| remembers);
+            if token.is_some() {
+                // It is good for one use, whatever comes of that.
+                tokens.forget();
+            }
+            let known = token.is_some();
+            match select(token) {
+                // What does not look like one of its own is an error to the portal, not a question.
+                Err(error @ PortalError::Failed { .. }) if known => {
+                    tracing::info!(%error, "the portal does not take what it gave for the permission: it asks again");
+                    select(None)?;
                 }
-                if let Some(token) = &token {
-                    options.insert("restore_token", Value::from(token.clone()));
-                }
-                (handle.clone(), options)
-            })?;
+                selected => _ = selected?,
+            }
         }
         requests.call("SelectSources", SCREEN_CAST, |mut options| {
             options.insert("types", Value::from(MONITOR));
@@ -172,27 +192,34 @@ impl PortalSession {
             }
             (handle.clone(), options)
         })?;
-        if token.is_some() {
-            // It is good for one use, whatever comes of that.
-            tokens.forget();
-        }
         let started = requests.call("Start", interface, |options| (handle.clone(), "", options))?;
         if let Some(token) = started.get("restore_token").and_then(text) {
             tokens.store(&token);
         }
-        let (node, size) =
-            started.get("streams").and_then(first_stream).ok_or_else(|| broken("Start", "it shows no screen"))?;
-        Ok(Self { bus: bus.clone(), handle, versions, node, size, closed })
+        let stream = started.get("streams").and_then(first_stream);
+        let stream = stream.ok_or_else(|| broken("Start", "it shows no screen"))?;
+        let devices = started.get("devices").and_then(|devices| u32::try_from(devices).ok()).unwrap_or(ALL_DEVICES);
+        Ok(Self { bus: bus.clone(), handle, versions, devices, stream, closed })
     }
 
     /// Node of the screen's pictures.
     pub fn node(&self) -> u32 {
-        self.node
+        self.stream.node
     }
 
     /// Size of the screen in the unit that positions have on it, where the portal tells it.
     pub fn size(&self) -> Option<Size> {
-        self.size
+        self.stream.size
+    }
+
+    /// Where the screen is among those of the desktop; the first corner where the portal does not tell it.
+    pub fn position(&self) -> (u32, u32) {
+        self.stream.position.unwrap_or_default()
+    }
+
+    /// What the socket for input calls the screen.
+    pub fn mapping(&self) -> Option<&str> {
+        self.stream.mapping.as_deref()
     }
 
     /// A connection to the PipeWire of the pictures.
@@ -208,7 +235,17 @@ impl PortalSession {
         self.versions.takes_input()
     }
 
-    /// A socket for input, where the portal gives one.
+    /// What was permitted of that; nothing is possible too.
+    pub fn granted(&self) -> Option<Granted> {
+        match (self.devices & KEYBOARD != 0, self.devices & POINTER != 0) {
+            (true, true) => Some(Granted::Both),
+            (true, false) => Some(Granted::Keyboard),
+            (false, true) => Some(Granted::Pointer),
+            (false, false) => None,
+        }
+    }
+
+    /// A socket for input, where the portal gives one: once for each session, newer ones refuse a second time.
     ///
     /// # Errors
     /// If it should and does not.
@@ -221,7 +258,7 @@ impl PortalSession {
 
     /// Where input goes that has no socket.
     pub fn target(&self) -> Target {
-        Target { bus: self.bus.clone(), session: self.handle.clone(), stream: self.node }
+        Target { bus: self.bus.clone(), session: self.handle.clone(), stream: self.stream.node }
     }
 
     /// Why the portal ended it, if it did.
@@ -318,22 +355,38 @@ fn watch(bus: &Bus, handle: &ObjectPath<'_>) -> Result<Arc<OnceLock<String>>, Po
     Ok(closed)
 }
 
-/// Node and size of the first of the streams, `a(ua{sv})`.
-fn first_stream(streams: &OwnedValue) -> Option<(u32, Option<Size>)> {
+/// A screen that is shown.
+struct Stream {
+    node: u32,
+    size: Option<Size>,
+    position: Option<(u32, u32)>,
+    mapping: Option<String>,
+}
+
+/// The first of the streams, `a(ua{sv})`.
+fn first_stream(streams: &OwnedValue) -> Option<Stream> {
     let Value::Array(streams) = &**streams else { return None };
     let Some(Value::Structure(stream)) = streams.iter().next() else { return None };
     let [Value::U32(node), Value::Dict(properties), ..] = stream.fields() else { return None };
-    let size = properties.iter().find(|(name, _)| matches!(name, Value::Str(name) if name.as_str() == "size"));
-    Some((*node, size.and_then(|(_, size)| pair(size))))
+    let property = |wanted: &str| {
+        let found = properties.iter().find(|(name, _)| matches!(name, Value::Str(name) if name.as_str() == wanted));
+        found.map(|(_, value)| value)
+    };
+    Some(Stream {
+        node: *node,
+        size: property("size").and_then(pair).map(|(width, height)| Size { width, height }),
+        position: property("position").and_then(pair),
+        mapping: property("mapping_id").and_then(inner_text),
+    })
 }
 
-/// A size, `(ii)`.
-fn pair(value: &Value<'_>) -> Option<Size> {
+/// Two numbers that are not negative, `(ii)`.
+fn pair(value: &Value<'_>) -> Option<(u32, u32)> {
     match value {
         Value::Value(inner) => pair(inner),
         Value::Structure(pair) => match pair.fields() {
-            [Value::I32(width), Value::I32(height)] => {
-                Some(Size { width: u32::try_from(*width).ok()?, height: u32::try_from(*height).ok()? })
+            [Value::I32(first), Value::I32(second)] => {
+                Some((u32::try_from(*first).ok()?, u32::try_from(*second).ok()?))
             }
             _ => None,
         },
@@ -341,12 +394,19 @@ fn pair(value: &Value<'_>) -> Option<Size> {
     }
 }
 
+fn inner_text(value: &Value<'_>) -> Option<String> {
+    match value {
+        Value::Value(inner) => inner_text(inner),
+        Value::Str(text) => Some(text.to_string()),
+        _ => None,
+    }
+}
+
 /// A string or a path.
 fn text(value: &OwnedValue) -> Option<String> {
     match &**value {
-        Value::Str(text) => Some(text.to_string()),
         Value::ObjectPath(path) => Some(path.to_string()),
-        _ => None,
+        other => inner_text(other),
     }
 }
 

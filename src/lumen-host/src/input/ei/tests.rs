@@ -5,7 +5,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use lumen_core::gamestream::input::{
-    InputEvent, KeyEvent, Modifiers, MouseButton, MouseButtonEvent, PressState, ReferenceExtent, Text, VirtualKey,
+    Fraction, InputEvent, KeyEvent, Modifiers, MouseButton, MouseButtonEvent, PressState, ReferenceExtent, Text,
+    VirtualKey,
 };
 use reis::eis;
 use reis::handshake::EisHandshaker;
@@ -16,7 +17,8 @@ use super::*;
 const PATIENCE: Duration = Duration::from_secs(10);
 const SURFACE: Surface = Surface { x: 100, y: 0, width: 641, height: 361 };
 
-/// A compositor with one device for everything in `offered`. What the client does arrives as text.
+/// A compositor with one device for everything in `offered`, on two screens beside each other. What the client does
+/// arrives as text.
 fn compositor(offered: &'static [Capability]) -> (UnixStream, Receiver<String>) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let (sender, receiver) = channel();
@@ -45,7 +47,13 @@ fn compositor(offered: &'static [Capability]) -> (UnixStream, Receiver<String>) 
                     let said = match request {
                         EisRequest::Bind(bind) => {
                             let kind = eis::device::DeviceType::Virtual;
-                            bind.seat.add_device(Some("all"), kind, bind.capabilities, |_| {}).resumed();
+                            let screens = |device: &reis::request::Device| {
+                                for (name, x, width) in [("left", 0, 1000), ("right", 1000, 201)] {
+                                    device.device().region_mapping_id(name);
+                                    device.device().region(x, 50, width, 101, 1.0);
+                                }
+                            };
+                            bind.seat.add_device(Some("all"), kind, bind.capabilities, screens).resumed();
                             continue;
                         }
                         EisRequest::KeyboardKey(key) => format!("key {} {:?}", key.key, key.state),
@@ -127,7 +135,61 @@ fn positions_are_those_of_the_surface_in_its_region() {
     sink.handle(&at(0, 0));
     sink.handle(&at(640, 360));
     sink.handle(&at(1280, 720));
-    expect(&said, &["at 100 0", "at 420 180", "at 740 360"]);
+    // Whole pixels, as they are meant.
+    let (reference_width, reference_height) = (extent(1000), extent(1000));
+    sink.handle(&InputEvent::MouseAbsolute(AbsolutePosition { x: 333, y: 333, reference_width, reference_height }));
+    expect(&said, &["at 100 0", "at 420 180", "at 740 360", "at 313 120"]);
+
+    // Where the compositor says where the screen is, that counts.
+    for (mapping, expected) in [("right", ["at 1000 50", "at 1200 150"]), ("unknown", ["at 100 0", "at 740 360"])] {
+        let (socket, said) = compositor(KEYS_AND_POINTER);
+        let place = Place { mapping: Some(mapping.to_owned()), ..Place::from(SURFACE) };
+        let mut sink = EiSink::open(socket, place, PATIENCE).unwrap();
+        sink.handle(&at(0, 0));
+        sink.handle(&at(1280, 720));
+        expect(&said, &expected);
+    }
+}
+
+#[test]
+fn fingers_are_on_the_screen_that_is_meant() {
+    let (socket, said) = compositor(KEYS_AND_POINTER);
+    let place = Place { mapping: Some("right".to_owned()), ..Place::from(SURFACE) };
+    let mut sink = EiSink::open(socket, place, PATIENCE).unwrap();
+    let part = |part: f32| Fraction::try_from(part).unwrap();
+    let touch = |event, x, y| {
+        let (pointer, none) = (PointerId(7), part(0.0));
+        let (pressure_or_distance, contact_major, contact_minor) = (none, none, none);
+        let (x, y) = (part(x), part(y));
+        InputEvent::Touch(TouchEvent {
+            event,
+            pointer,
+            x,
+            y,
+            pressure_or_distance,
+            rotation: None,
+            contact_major,
+            contact_minor,
+        })
+    };
+    sink.handle(&touch(PointerEvent::Down, 0.0, 0.0));
+    sink.handle(&touch(PointerEvent::Up, 0.0, 0.0));
+    sink.handle(&touch(PointerEvent::Down, 1.0, 1.0));
+    sink.handle(&touch(PointerEvent::Up, 1.0, 1.0));
+    expect(&said, &["touch 1000 50", "lift", "touch 1200 150", "lift"]);
+}
+
+#[test]
+fn only_what_is_let_in_is_waited_for() {
+    for (granted, offered) in [(Granted::Keyboard, Capability::Keyboard), (Granted::Pointer, Capability::Pointer)] {
+        let offered: &'static [Capability] = Box::leak(Box::new([offered]));
+        let (socket, said) = compositor(offered);
+        let place = Place { granted, ..Place::from(SURFACE) };
+        let mut sink = EiSink::open(socket, place, PATIENCE).unwrap();
+        sink.handle(&key(PressState::Down, 0x41));
+        sink.handle(&InputEvent::MouseRelative(RelativeMotion { dx: 5, dy: -3 }));
+        expect(&said, &[if granted == Granted::Keyboard { "key 30 Press" } else { "by 5 -3" }]);
+    }
 }
 
 #[test]
