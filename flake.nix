@@ -60,7 +60,8 @@
       };
 
       checks = forAllSystems (
-        pkgs: own: {
+        pkgs: own:
+        {
           inherit (own) lumen;
           clippy = pkgs.callPackage ./nix/clippy.nix { inherit (own) lumen; };
           nix = pkgs.callPackage ./nix/lint.nix { };
@@ -73,6 +74,13 @@
             else
               throw "services.lumen: this does not hold: ${lib.concatStringsSep "; " broken}";
         }
+        // lib.optionalAttrs (pkgs.stdenv.hostPlatform.system == "x86_64-linux") (
+          import ./nix/vm-tests.nix {
+            inherit lib pkgs;
+            module = self.nixosModules.default;
+            client = own.lumen-client;
+          }
+        )
       );
 
       devShells = forAllSystems (

@@ -7,9 +7,8 @@ host.wait_for_unit("multi-user.target")
 host.wait_for_unit("lumen.service")
 
 with subtest("the service starts at boot and runs as its user"):
-    t.assertEqual(host.succeed("systemctl is-enabled lumen").strip(), "enabled")
+    t.assertIn("lumen.service", host.get_unit_property("multi-user.target", "Wants"))
     t.assertEqual(host.get_unit_property("lumen.service", "User"), "lumen")
-    t.assertEqual(host.get_unit_property("lumen.service", "NRestarts"), "0")
 
 with subtest("it listens on the documented ports"):
     host.wait_for_open_port(PORT)
@@ -21,6 +20,6 @@ with subtest("and on no others"):
     found = set()
     for line in host.succeed("ss -H -tulnp").splitlines():
         kind, _, _, _, local = line.split()[:5]
-        if '"lumen"' in line and not local.startswith("127."):
+        if "lumen" in line and not local.startswith("127."):
             found.add((kind, int(local.rsplit(":", 1)[1])))
     t.assertEqual(found, documented)
