@@ -86,7 +86,8 @@
       };
 
       checks = forAllSystems (
-        pkgs: own: {
+        pkgs: own:
+        {
           inherit (own) lumen;
           clippy = pkgs.callPackage ./nix/clippy.nix { inherit (own) lumen; };
           nix = pkgs.callPackage ./nix/lint.nix { };
@@ -99,6 +100,13 @@
             else
               throw "services.lumen: this does not hold: ${lib.concatStringsSep "; " broken}";
         }
+        // lib.optionalAttrs (pkgs.stdenv.hostPlatform.system == "x86_64-linux") (
+          import ./nix/vm-tests.nix {
+            inherit lib pkgs;
+            module = self.nixosModules.default;
+            client = own.lumen-client;
+          }
+        )
       );
 
       devShells = forAllSystems (

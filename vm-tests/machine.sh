@@ -4,15 +4,37 @@
 
 machine_packages=(qemu-system-x86 busybox-static cpio udev xz-utils python3)
 
+# fetch_kernel: Debian's kernel, kept in $cache; $kernel is its folder, named after its package, whose name changes with every
+# release.
+fetch_kernel() {
+  local package
+  package=$(kernel_package)
+  if [ -z "$package" ]; then as_root apt-get update -qq; package=$(kernel_package); fi
+  [ -n "$package" ] || fail "the package index names no kernel (linux-image-amd64)"
+  kernel=$cache/$package
+  [ -e "$kernel/complete" ] && return
+  say "fetching $package"
+  rm -rf "$kernel" && mkdir -p "$kernel/package"
+  (cd "$kernel/package" && apt-get -o APT::Sandbox::User=root -qq download "$package")
+  dpkg-deb -x "$kernel"/package/*.deb "$kernel"
+  rm -r "$kernel/package"
+  busybox depmod -b "$kernel" "$(basename "$kernel"/lib/modules/*)"
+  touch "$kernel/complete"
+}
+
+kernel_package() {
+  apt-cache depends linux-image-amd64 2>/dev/null | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n1
+}
+
 # build_initrd JOB MODULES_FOLDER MODULE...: a root of its own to begin with: busybox, and the modules with all that
-# they need. It becomes JOB/initrd.
+# they need. It becomes JOB/initrd; its first program is $machine_init, or vm-tests/init.
 build_initrd() {
   local root=$1/root folder=$2 version file
   version=$(basename "$folder")
   shift 2
   mkdir -p "$root"/{bin,proc,sys,dev,root,"lib/modules/$version"}
   cp "$(command -v busybox)" "$root/bin/"
-  cp vm-tests/init "$root/init"
+  cp "${machine_init:-vm-tests/init}" "$root/init"
   printf '%s\n' "$@" >"$root/modules"
   cp "$folder"/modules.* "$root/lib/modules/$version/"
   needed_files "$folder/modules.dep" "$@" | while read -r file; do

@@ -8,12 +8,17 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::display::process::find_program;
 
-/// How long the manager may take to say that it works.
-const PROBE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the manager may take to say that it works, as the daemon starts: on a busy machine that boots, it comes up
+/// beside.
+const FIRST_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The same later, when somebody waits for a session.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Variables that concern the daemon's own process.
 const OWN_VARIABLES: [&str; 10] = [
@@ -38,10 +43,16 @@ pub(super) struct Units {
 }
 
 impl Units {
-    /// The manager, if this daemon is a service and it answers; looked for once.
+    /// The manager, if this daemon is a service and it answers. One that does not is asked again the next time.
     pub(super) fn of_this_service() -> Option<&'static Self> {
-        static FOUND: OnceLock<Option<Units>> = OnceLock::new();
-        FOUND.get_or_init(find).as_ref()
+        static FOUND: OnceLock<Units> = OnceLock::new();
+        static ASKED: AtomicBool = AtomicBool::new(false);
+        if let Some(found) = FOUND.get() {
+            return Some(found);
+        }
+        let patience = if ASKED.swap(true, Ordering::Relaxed) { PATIENCE } else { FIRST_PATIENCE };
+        let units = find(patience)?;
+        Some(FOUND.get_or_init(|| units))
     }
 
     /// The command that runs `program` as the unit `name`, with the daemon's standard streams and variables, and with
@@ -84,7 +95,7 @@ fn passes(name: &OsStr, value: &OsStr) -> bool {
         && !OWN_VARIABLES.contains(&name)
 }
 
-fn find() -> Option<Units> {
+fn find(patience: Duration) -> Option<Units> {
     // Set for the first process of a service, and inherited by others.
     let is_service = std::env::var("SYSTEMD_EXEC_PID").is_ok_and(|pid| pid.parse() == Ok(std::process::id()));
     if !is_service {
@@ -93,7 +104,7 @@ fn find() -> Option<Units> {
     let which = if rustix::process::geteuid().is_root() { "--system" } else { "--user" };
     let found = find_program("systemd-run").ok_or("systemd-run is not installed".to_owned()).and_then(|systemd_run| {
         let units = Units { which, systemd_run };
-        answers(&units)?;
+        answers(&units, patience)?;
         Ok(units)
     });
     found
@@ -108,13 +119,13 @@ fn find() -> Option<Units> {
         .ok()
 }
 
-fn answers(units: &Units) -> Result<(), String> {
+fn answers(units: &Units, patience: Duration) -> Result<(), String> {
     let program = find_program("true").ok_or("the program 'true' is not there")?;
     let name = format!("lumen-trial-{}.service", std::process::id());
     let mut trial = units.command(&name, &program, &[], &[]);
     trial.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = trial.spawn().map_err(|error| error.to_string())?;
-    let deadline = Instant::now() + PROBE_PATIENCE;
+    let deadline = Instant::now() + patience;
     loop {
         match child.try_wait() {
             Ok(Some(status)) if status.success() => return Ok(()),
@@ -126,7 +137,7 @@ fn answers(units: &Units) -> Result<(), String> {
             Ok(None) => {
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(format!("it did not answer within {} s", PROBE_PATIENCE.as_secs()));
+                return Err(format!("it did not answer within {} s", patience.as_secs()));
             }
             Err(error) => return Err(error.to_string()),
         }
