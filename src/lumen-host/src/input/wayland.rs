@@ -7,7 +7,7 @@
 //! the first button of a pen as the right one. Gamepads never come here.
 //!
 //! Nothing here waits for the compositor. While it does not read, presses and motion are dropped; releases are
-//! remembered and sent once it does. On a seat that may be led astray everything stands in a [line](line::Line)
+//! remembered and sent once it does. On a seat that may be led astray everything stands in a line (`line.rs`)
 //! instead, which moves on with every call.
 
 mod keyboard;
