@@ -26,12 +26,40 @@ let
     cfg.settings
     // lib.optionalAttrs (cfg.pairedClients != { }) { clients = clientList; }
     // lib.optionalAttrs (cfg.adminTokenFile != null) {
-      # Where systemd puts the credential of that name for this unit, and for nobody else.
       admin = (cfg.settings.admin or { }) // {
-        token_file = "/run/credentials/lumen.service/admin-token";
+        token_file = credential "admin";
       };
     }
+    // lib.optionalAttrs cfg.web.enable {
+      web = {
+        listen = listen cfg.web;
+        token_file = if cfg.web.tokenFile == null then null else credential "web";
+      }
+      // lib.optionalAttrs (cfg.web.names != [ ]) { inherit (cfg.web) names; };
+    }
+    // lib.optionalAttrs cfg.metrics.enable {
+      metrics = {
+        listen = listen cfg.metrics;
+        token_file = if cfg.metrics.tokenFile == null then null else credential "metrics";
+      };
+    }
+    // lib.optionalAttrs (cfg.grants.input != null || cfg.grants.apps != null) {
+      inherit (cfg) grants;
+    }
   );
+  listen =
+    one:
+    let
+      isV6 = builtins.match ".*:.*" one.address != null;
+    in
+    "${if isV6 then "[${one.address}]" else one.address}:${toString one.port}";
+  # Where systemd puts the credential of that name for this unit, and for nobody else.
+  credential = name: "/run/credentials/lumen.service/${name}-token";
+  credentials =
+    lib.optional (cfg.adminTokenFile != null) "admin-token:${cfg.adminTokenFile}"
+    ++ lib.optional (cfg.web.tokenFile != null) "web-token:${cfg.web.tokenFile}"
+    ++ lib.optional (cfg.metrics.tokenFile != null) "metrics-token:${cfg.metrics.tokenFile}";
+
   clientList = lib.mapAttrsToList (
     name: client: { inherit name; } // lib.filterAttrs (_: value: value != null) client
   ) cfg.pairedClients;
@@ -74,6 +102,12 @@ let
     11
   ];
   discovery = lib.optional cfg.settings.mdns 5353;
+  consolePorts = map (one: one.port) (
+    lib.filter (one: one.enable && one.openFirewall) [
+      cfg.web
+      cfg.metrics
+    ]
+  );
 
   compositors = {
     gamescope = [ pkgs.gamescope ];
@@ -121,7 +155,10 @@ let
   runtimeDir = "/run/user/${toString cfg.uid}";
 in
 {
-  imports = [ ./appliance.nix ];
+  imports = [
+    ./appliance.nix
+    ./console.nix
+  ];
 
   options.services.lumen = {
     enable = mkEnableOption "lumen, which streams desktops and games to Moonlight clients";
@@ -267,6 +304,26 @@ in
               example = "7c2f0d9a1b3e4f5a6b7c8d9e0f1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c";
               description = "SHA-256 of its certificate in DER form.";
             };
+            input = mkOption {
+              type = types.nullOr (
+                types.listOf (
+                  types.enum [
+                    "keyboard"
+                    "pointer"
+                    "gamepad"
+                  ]
+                )
+              );
+              default = null;
+              example = [ ];
+              description = "Devices whose input is taken from it; none for a client that only watches. Unset, as `grants` says.";
+            };
+            apps = mkOption {
+              type = types.nullOr (types.listOf types.str);
+              default = null;
+              example = [ "Steam" ];
+              description = "Titles of the applications that it may start. Unset, as `grants` says.";
+            };
           };
         }
       );
@@ -401,10 +458,12 @@ in
       services.udev.packages = [ cfg.package ];
 
       environment.systemPackages = [ cfg.package ];
-      environment.etc."lumen/lumen.toml".source = pkgs.runCommand "lumen.toml-checked" { } ''
-        ${lib.getExe cfg.package} config check --config ${file}
-        cp ${file} $out
-      '';
+      environment.etc."lumen/lumen.toml".source =
+        pkgs.runCommand "lumen.toml-checked" { passthru.settings = written; }
+          ''
+            ${lib.getExe cfg.package} config check --config ${file}
+            cp ${file} $out
+          '';
 
       systemd.services.lumen = {
         description = "lumen: streams desktops and games to Moonlight clients";
@@ -472,8 +531,8 @@ in
             "~@privileged @resources"
           ];
         }
-        // lib.optionalAttrs (cfg.adminTokenFile != null) {
-          LoadCredential = "admin-token:${cfg.adminTokenFile}";
+        // lib.optionalAttrs (credentials != [ ]) {
+          LoadCredential = credentials;
         };
       };
     }
@@ -512,10 +571,14 @@ in
 
     {
       networking.firewall.interfaces = lib.genAttrs cfg.firewallInterfaces (_: {
-        allowedTCPPorts = tcpPorts;
+        allowedTCPPorts = tcpPorts ++ consolePorts;
         allowedUDPPorts = udpPorts ++ discovery;
       });
     }
+
+    (mkIf (cfg.firewallInterfaces == [ ] && consolePorts != [ ]) {
+      networking.firewall.allowedTCPPorts = consolePorts;
+    })
 
     # Mesa draws on the CPU as well, and all but sway need it for that.
     (mkIf (cfg.gpu != "none" || lib.any (session: session != "sway") cfg.sessions) {

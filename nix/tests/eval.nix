@@ -27,8 +27,8 @@ let
     };
     # The file that was checked is the file that was written.
     runCommand =
-      name: _: script:
-      package name // { inherit script; };
+      name: arguments: script:
+      package name // { inherit script; } // arguments.passthru or { };
     writeShellApplication = { name, ... }@application: package name // application;
     stdenv.hostPlatform.isx86_64 = true;
   }
@@ -138,7 +138,8 @@ let
   debian = lib.filter builtins.isString (
     builtins.split "\n" (builtins.readFile ../../src/lumen-host/share/lumen.service)
   );
-  # What became of `settings`: the file stands in the script that checks it.
+  # What goes into lumen.toml.
+  written = config: config.environment.etc."lumen/lumen.toml".source.settings;
   plain = with' { };
   many = with' {
     openFirewall = true;
@@ -464,9 +465,167 @@ let
           settings.admin.listen = "127.0.0.1:47980";
         };
       in
-      (unit config).serviceConfig.LoadCredential == "admin-token:/var/lib/secrets/token"
+      (unit config).serviceConfig.LoadCredential == [ "admin-token:/var/lib/secrets/token" ]
       && lib.filter (one: !one.assertion) config.assertions == [ ]
       && !((unit plain).serviceConfig ? LoadCredential);
+    "console and metrics are off unless asked for" =
+      !(written plain ? web) && !(written plain ? metrics) && !(written plain ? grants);
+    "console and metrics listen on this machine alone, with tokens as credentials" =
+      let
+        config = with' {
+          web = {
+            enable = true;
+            tokenFile = "/var/lib/secrets/web";
+            names = [ "den.example" ];
+          };
+          metrics = {
+            enable = true;
+            tokenFile = "/var/lib/secrets/metrics";
+          };
+        };
+      in
+      (written config).web == {
+        listen = "127.0.0.1:47990";
+        token_file = "/run/credentials/lumen.service/web-token";
+        names = [ "den.example" ];
+      }
+      &&
+        (written config).metrics == {
+          listen = "127.0.0.1:9464";
+          token_file = "/run/credentials/lumen.service/metrics-token";
+        }
+      &&
+        (unit config).serviceConfig.LoadCredential == [
+          "web-token:/var/lib/secrets/web"
+          "metrics-token:/var/lib/secrets/metrics"
+        ]
+      && (firewall config).tcp == [ ]
+      && lib.filter (one: !one.assertion) config.assertions == [ ];
+    "a console without a file has the token that the service makes" =
+      (written (with' {
+        web.enable = true;
+      })).web == {
+        listen = "127.0.0.1:47990";
+      };
+    "console and metrics are opened where that is said, and only there" =
+      let
+        open =
+          more:
+          {
+            web = {
+              enable = true;
+              address = "::";
+              openFirewall = true;
+            };
+            metrics = {
+              enable = true;
+              address = "0.0.0.0";
+              tokenFile = "/var/lib/secrets/metrics";
+              openFirewall = true;
+            };
+          }
+          // more;
+        everywhere = with' (open { });
+        lan = with' (open {
+          firewallInterfaces = [ "lan" ];
+        });
+      in
+      (firewall everywhere).tcp == [
+        47990
+        9464
+      ]
+      && (written everywhere).web.listen == "[::]:47990"
+      && (firewall lan).tcp == [ ]
+      && lib.elem 9464 lan.networking.firewall.interfaces.lan.allowedTCPPorts
+      && lib.filter (one: !one.assertion) everywhere.assertions == [ ];
+    "grants are written, for all and for one client" =
+      let
+        config = with' {
+          grants.input = [ "gamepad" ];
+          pairedClients.tv = {
+            fingerprint = "7c2f0d9a1b3e4f5a6b7c8d9e0f1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c";
+            input = [ ];
+            apps = [ "Steam" ];
+          };
+        };
+        tv = builtins.head (written config).clients;
+      in
+      (written config).grants == {
+        input = [ "gamepad" ];
+      }
+      && tv.input == [ ]
+      && tv.apps == [ "Steam" ]
+      && lib.filter (one: !one.assertion) config.assertions == [ ];
+    "a device that there is not is refused" =
+      refuses
+        (with' { grants.input = [ "camera" ]; }).services.lumen.grants.input;
+    "metrics for everybody are refused" = complains "set services.lumen.metrics.tokenFile" {
+      services.lumen = {
+        enable = true;
+        metrics = {
+          enable = true;
+          address = "0.0.0.0";
+        };
+      };
+    };
+    "a firewall that is opened for nobody is named" =
+      complains "services.lumen.web.openFirewall opens a port where nobody listens" {
+        services.lumen = {
+          enable = true;
+          web = {
+            enable = true;
+            openFirewall = true;
+          };
+        };
+      }
+      && complains "services.lumen.metrics.openFirewall opens a port where nobody listens" {
+        services.lumen = {
+          enable = true;
+          metrics.openFirewall = true;
+        };
+      };
+    "tokens of console and metrics in the store, or read by nobody, are refused" =
+      complains "services.lumen.web.tokenFile lies in the store" {
+        services.lumen = {
+          enable = true;
+          web = {
+            enable = true;
+            tokenFile = "/nix/store/abc-token";
+          };
+        };
+      }
+      && complains "services.lumen.metrics.tokenFile is read by nobody" {
+        services.lumen = {
+          enable = true;
+          metrics.tokenFile = "/var/lib/secrets/metrics";
+        };
+      };
+    "console, metrics and grants among the settings are refused" =
+      lib.all
+        (
+          name:
+          complains "set it by services.lumen.${name}" {
+            services.lumen = {
+              enable = true;
+              settings.${name} = { };
+            };
+          }
+        )
+        [
+          "web"
+          "metrics"
+          "grants"
+        ];
+    "one port for two is refused" = complains "are both 9464" {
+      services.lumen = {
+        enable = true;
+        web = {
+          enable = true;
+          port = 9464;
+        };
+        metrics.enable = true;
+      };
+    };
     "a token in the store is refused" =
       complains "adminTokenFile lies in the store" {
         services.lumen = {

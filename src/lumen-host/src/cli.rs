@@ -11,6 +11,7 @@ mod output;
 mod pair;
 mod record;
 mod status;
+mod web;
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -46,10 +47,12 @@ enum Command {
     Serve(Serve),
     /// Let a client in by the PIN that it shows
     Pair(pair::Pair),
-    /// Clients that may stream: list, rename, remove
+    /// Clients that may stream: list, rename, remove, and what they may do
     Clients(clients::Clients),
     /// Show what the running host does
     Status(status::StatusArgs),
+    /// Print the address of the web console, with its token
+    Web(web::Web),
     /// Find out what works here, and how to fix what does not
     Doctor(Doctor),
     /// Record an application or a display into a file
@@ -140,6 +143,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Pair(pair) => pair.run(&context),
         Command::Clients(clients) => clients.run(&context),
         Command::Status(status) => status.run(&context),
+        Command::Web(web) => web.run(&context),
         Command::Doctor(doctor) => {
             let encoders = crate::daemon::probe_encoders(EncoderPreference::default());
             let report = crate::doctor::examine(&context.sources(Overrides::default()), &encoders);

@@ -125,6 +125,19 @@ fn a_running_host_is_managed() {
     assert!(out.contains("Sofa") && out.contains("paired just now"), "{out}");
     let (ok, ..) = run(lumen().args(["clients", "rename", "Sofa", "Couch"]).args(&at));
     assert!(ok);
+    let (ok, out, error) =
+        run(lumen().args(["clients", "grant", "Couch", "--input", "gamepad,pointer", "--app", "Test card"]).args(&at));
+    assert!(ok, "{error}");
+    assert_eq!(out, "Couch may: pointer, gamepad; only Test card.\n");
+    assert_eq!(*host.sessions.regranted.lock().expect("unpoisoned"), ["Couch"]);
+    let (_, out, _) = run(lumen().args(["clients", "grant", "Couch", "--input", "none"]).args(&at));
+    assert_eq!(out, "Couch may: watch; only Test card.\n");
+    let (ok, _, error) = run(lumen().args(["clients", "grant", "Couch", "--input", "none,keyboard"]).args(&at));
+    assert!(!ok && error.contains("stand alone"), "{error}");
+    let (ok, _, error) = run(lumen().args(["clients", "grant", "Couch"]).args(&at));
+    assert!(!ok && error.contains("--input"), "{error}");
+    let (_, out, _) = run(lumen().args(["clients", "grant", "Couch", "--default"]).args(&at));
+    assert_eq!(out, "Couch may: all input.\n");
     let (ok, _, error) = run(lumen().args(["clients", "remove", "Sofa"]).args(&at));
     assert!(!ok && error.contains("no client \"Sofa\""), "{error}");
     let digits = &client.certificate().fingerprint().to_string()[..8];

@@ -26,6 +26,8 @@ fn declared(name: &str, client: &TestClient) -> ClientConfig {
         name: HostName::try_from(name.to_owned()).expect("a name"),
         certificate: None,
         fingerprint: Some(client.certificate().fingerprint()),
+        input: None,
+        apps: None,
     }
 }
 
@@ -48,6 +50,25 @@ fn server_information_is_what_clients_expect() {
     let secure = client.https(&host, "/serverinfo", "");
     assert!(ServerInfo::parse(&secure.text(), Channel::Https).expect("readable").paired);
     assert!(is_compact_xml(&plain.text()) && is_compact_xml(&secure.text()));
+}
+
+#[test]
+fn an_application_that_is_not_granted_does_not_exist_for_the_client() {
+    let (free, bound) = (TestClient::new("a"), TestClient::new("b"));
+    let host = TestHost::start_with(|config| {
+        let title = HostName::try_from("Test card".to_owned()).expect("a title");
+        config.clients =
+            vec![declared("free", &free), ClientConfig { apps: Some(vec![title]), ..declared("bound", &bound) }];
+    });
+    let titles = |client: &TestClient| client.https(&host, "/applist", "").text().matches("<AppTitle>").count();
+    assert_eq!((titles(&free), titles(&bound)), (2, 1));
+    let list = free.https(&host, "/applist", "").text();
+    let ids: Vec<&str> = list.split("<ID>").skip(1).filter_map(|rest| rest.split('<').next()).collect();
+    let launch = |client: &TestClient, id: &str| client.https(&host, "/launch", &format!("appid={id}&{LAUNCH}")).code();
+    let art = |client: &TestClient, id: &str| client.https(&host, "/appasset", &format!("appid={id}")).status;
+    assert_eq!((art(&free, ids[1]), art(&bound, ids[0]), art(&bound, ids[1])), (200, 200, 404));
+    assert_eq!(launch(&bound, ids[1]), 400);
+    assert_eq!((launch(&bound, ids[0]), launch(&free, ids[1])), (200, 200));
 }
 
 #[test]

@@ -4,13 +4,14 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::gamestream::pairing_server::{AttemptId, PendingAttempt};
 use crate::store::{Client, Fingerprint};
 
 /// Number of a session, unique while the host runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct SessionId(pub u64);
 
@@ -29,7 +30,7 @@ impl FromStr for SessionId {
 }
 
 /// Where a session stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SessionState {
     /// The client asked for it.
@@ -45,7 +46,7 @@ pub enum SessionState {
 }
 
 /// One session.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SessionInfo {
     /// Its number.
     pub id: SessionId,
@@ -54,6 +55,7 @@ pub struct SessionInfo {
     /// Name of the client.
     pub client: String,
     /// Certificate of the client.
+    #[schemars(with = "String")]
     pub fingerprint: Fingerprint,
     /// Address of the client.
     pub peer: Option<SocketAddr>,
@@ -80,7 +82,7 @@ pub struct SessionInfo {
 }
 
 /// The host at a glance.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// Name that clients show.
     pub name: String,
@@ -97,6 +99,7 @@ pub struct Status {
     /// Addresses under which clients reach this host.
     pub addresses: Vec<String>,
     /// SHA-256 of the host's certificate.
+    #[schemars(with = "String")]
     pub fingerprint: Fingerprint,
     /// Applications on offer.
     pub apps: Vec<String>,
@@ -111,7 +114,7 @@ pub struct Status {
 }
 
 /// The PIN that a client shows.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnterPin {
     /// Four digits.
@@ -128,7 +131,7 @@ pub struct EnterPin {
 }
 
 /// What became of a PIN.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "result", rename_all = "lowercase")]
 pub enum PairingResult {
     /// The client may stream.
@@ -144,15 +147,23 @@ pub enum PairingResult {
 }
 
 /// A new name for a client.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rename {
     /// The name.
     pub name: String,
 }
 
+/// How a browser logs in to the web console.
+#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    /// The token of the console.
+    pub token: String,
+}
+
 /// Why a request was not done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorBody {
     /// A sentence.
     pub error: String,

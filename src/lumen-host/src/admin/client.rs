@@ -87,6 +87,14 @@ impl AdminClient {
         parse(&self.request("PATCH", target, Some(encode(body)?))?)
     }
 
+    /// `PUT` with a JSON body.
+    ///
+    /// # Errors
+    /// [`AdminClientError`].
+    pub fn put<T: DeserializeOwned>(&self, target: &str, body: &impl Serialize) -> Result<T, AdminClientError> {
+        parse(&self.request("PUT", target, Some(encode(body)?))?)
+    }
+
     /// `DELETE`.
     ///
     /// # Errors

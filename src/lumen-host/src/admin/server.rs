@@ -15,13 +15,15 @@ use axum::extract::{Path as UrlPath, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, patch, post};
+use axum::routing::{get, patch, post, put};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
 use super::api::{EnterPin, ErrorBody, PairingResult, Rename, SessionId, Status};
-use super::{SessionDirectory, token};
-use crate::config::Config;
+use super::door::Door;
+use super::guard::Guard;
+use super::{SessionDirectory, metrics, token, web};
+use crate::config::{Config, OwnGrants};
 use crate::gamestream::catalogue::AppCatalogue;
 use crate::gamestream::http_server::{ClientIdentity, LaunchService};
 use crate::gamestream::listen;
@@ -51,8 +53,16 @@ pub enum AdminError {
     /// The loopback port is taken.
     #[error(transparent)]
     Bind(#[from] crate::net::BindError),
-    /// The token file is unusable.
-    #[error("admin token file {path}: {source}", path = path.display())]
+    /// A listener could not be watched, or OpenSSL refused the host's identity.
+    #[error("cannot serve the {service} port: {reason}")]
+    Door {
+        /// Which.
+        service: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// A token file is unusable.
+    #[error("token file {path}: {source}; put a token of 16 characters or more there, or remove it and one is made", path = path.display())]
     Token {
         /// Path of the file.
         path: PathBuf,
@@ -76,38 +86,62 @@ pub struct AdminState {
     pub sessions: Arc<dyn SessionDirectory>,
     /// Sessions, to be told of removed clients.
     pub launch: Arc<dyn LaunchService>,
+    /// What `lumen doctor` finds.
+    pub examine: Examination,
     /// When the host started.
     pub started: Instant,
 }
 
-/// The listening interface. Dropping it removes the socket.
+/// Examines this host as `lumen doctor` does: in another process, so that nothing of it harms the daemon. Blocks.
+pub type Examination = Arc<dyn Fn() -> anyhow::Result<serde_json::Value> + Send + Sync>;
+
+/// The listening interfaces. Dropping it removes the socket.
 pub struct AdminServer {
     unix: UnixListener,
     path: PathBuf,
     tcp: Option<(TcpListener, Arc<str>)>,
+    web: Option<(Door, Arc<web::Gate>)>,
+    metrics: Option<(Door, Option<Arc<Guard>>)>,
     state: AdminState,
 }
 
 impl AdminServer {
-    /// Opens the socket, and the loopback port if one is configured. Must be called within a tokio runtime.
+    /// Opens the socket, and the ports that are configured. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// [`AdminError`] says what is in the way.
     pub fn bind(state: AdminState) -> Result<Self, AdminError> {
-        let path = state.config.admin_socket();
+        let config = Arc::clone(&state.config);
+        let path = config.admin_socket();
         let unix = open_socket(&path)?;
-        let tcp = match state.config.admin.listen {
+        let tcp = match config.admin.listen {
             None => None,
             Some(address) => {
                 let listener = listen::tcp(address.ip(), address.port(), "admin")?;
-                let file = state.config.admin_token_file();
-                let token = token::load_or_create(&file).map_err(|source| AdminError::Token { path: file, source })?;
+                let token = load(config.admin_token_file())?;
                 let listener = TcpListener::from_std(listener)
                     .map_err(|source| AdminError::Socket { path: path.clone(), source })?;
                 Some((listener, Arc::from(token)))
             }
         };
-        Ok(Self { unix, path, tcp, state })
+        let identity = state.store.identity();
+        let web = match config.web.listen {
+            None => None,
+            Some(address) => {
+                let door = Door::open(address, "web", identity)?;
+                let gate = web::Gate::new(load(config.web_token_file())?, config.web.names.clone(), door.speaks());
+                Some((door, Arc::new(gate)))
+            }
+        };
+        let metrics = match config.metrics.listen {
+            None => None,
+            Some(address) => {
+                let token = config.metrics.token_file.clone().map(load).transpose()?;
+                let guard = token.map(|token| Arc::new(Guard::new(token)));
+                Some((Door::open(address, "metrics", identity)?, guard))
+            }
+        };
+        Ok(Self { unix, path, tcp, web, metrics, state })
     }
 
     /// Address of the loopback listener.
@@ -115,12 +149,29 @@ impl AdminServer {
         self.tcp.as_ref().and_then(|(listener, _)| listener.local_addr().ok())
     }
 
+    /// Address of the web console.
+    pub fn web_address(&self) -> Option<SocketAddr> {
+        self.web.as_ref().and_then(|(door, _)| door.address())
+    }
+
+    /// Address of the metrics.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().and_then(|(door, _)| door.address())
+    }
+
     /// Serves until `shutdown` is ready.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let (stop, stopped) = watch::channel(());
-        let router = router().with_state(self.state);
+        let router = router().with_state(self.state.clone());
         let unix = axum::serve(self.unix, router.clone());
         let unix = unix.with_graceful_shutdown(until(stopped.clone()));
+        let mut doors = tokio::task::JoinSet::new();
+        if let Some((door, gate)) = self.web {
+            doors.spawn(door.serve(web::router(self::router(), self.state.clone(), gate)));
+        }
+        if let Some((door, guard)) = self.metrics {
+            doors.spawn(door.serve(metrics::router(guard).with_state(self.state)));
+        }
         let tcp = async {
             if let Some((listener, token)) = self.tcp {
                 let guarded = router.layer(middleware::from_fn_with_state(token, demand_token));
@@ -138,9 +189,14 @@ impl AdminServer {
                 let _ = tokio::time::timeout(Duration::from_millis(500), serving).await;
             }
         }
+        doors.shutdown().await;
         // Gone already is as good.
         let _ = fs::remove_file(&self.path);
     }
+}
+
+fn load(file: PathBuf) -> Result<String, AdminError> {
+    token::load_or_create(&file).map_err(|source| AdminError::Token { path: file, source })
 }
 
 async fn until(mut stopped: watch::Receiver<()>) {
@@ -151,9 +207,11 @@ async fn until(mut stopped: watch::Receiver<()>) {
 fn router() -> axum::Router<AdminState> {
     axum::Router::new()
         .route("/v1/status", get(status))
+        .route("/v1/doctor", get(doctor))
         .route("/v1/pairing", get(pending).post(enter_pin))
         .route("/v1/clients", get(clients))
         .route("/v1/clients/{client}", patch(rename).delete(remove))
+        .route("/v1/clients/{client}/grants", put(grant))
         .route("/v1/sessions/{id}/stop", post(stop_session))
         .fallback(|| async { Failure::new(StatusCode::NOT_FOUND, "there is nothing at this path") })
         .method_not_allowed_fallback(|| async {
@@ -177,6 +235,14 @@ async fn status(State(state): State<AdminState>) -> Json<Status> {
         pairing: state.pairing.pending(),
         sessions: state.sessions.sessions(),
     })
+}
+
+async fn doctor(State(state): State<AdminState>) -> Result<Json<serde_json::Value>, Failure> {
+    match tokio::task::spawn_blocking(move || (state.examine)()).await {
+        Ok(Ok(report)) => Ok(Json(report)),
+        Ok(Err(error)) => Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}"))),
+        Err(_) => Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "the host failed; its log says why")),
+    }
 }
 
 async fn pending(State(state): State<AdminState>) -> Json<Vec<PendingAttempt>> {
@@ -216,6 +282,21 @@ async fn remove(State(state): State<AdminState>, UrlPath(client): UrlPath<String
     removed.await.map(Json)
 }
 
+async fn grant(
+    State(state): State<AdminState>,
+    UrlPath(client): UrlPath<String>,
+    body: Result<Json<OwnGrants>, JsonRejection>,
+) -> Result<Json<Client>, Failure> {
+    let Json(grants) = body?;
+    let fingerprint = parse_fingerprint(&client)?;
+    let granted = on_disk(move || {
+        let client = state.store.grant(&fingerprint, grants)?;
+        state.launch.grants_changed(&ClientIdentity { fingerprint, name: client.name.clone() });
+        Ok(client)
+    });
+    granted.await.map(Json)
+}
+
 async fn stop_session(State(state): State<AdminState>, UrlPath(id): UrlPath<u64>) -> Result<StatusCode, Failure> {
     let stopped = tokio::task::spawn_blocking(move || state.sessions.stop(SessionId(id))).await;
     match stopped {
@@ -226,8 +307,7 @@ async fn stop_session(State(state): State<AdminState>, UrlPath(id): UrlPath<u64>
 }
 
 async fn demand_token(State(token): State<Arc<str>>, request: Request, next: Next) -> Response {
-    let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    if token::matches(&token, header) {
+    if token::bearer(request.headers()).is_some_and(|given| token::is(&token, given)) {
         next.run(request).await
     } else {
         Failure::new(StatusCode::UNAUTHORIZED, "this needs the bearer token of the token file").into_response()
@@ -235,20 +315,30 @@ async fn demand_token(State(token): State<Arc<str>>, request: Request, next: Nex
 }
 
 /// A request that was not done.
-struct Failure {
+pub(super) struct Failure {
     status: StatusCode,
     body: ErrorBody,
+    /// Seconds after which it may be tried again.
+    retry_after: Option<u64>,
 }
 
 impl Failure {
-    fn new(status: StatusCode, error: impl Into<String>) -> Self {
-        Self { status, body: ErrorBody { error: error.into(), pending: Vec::new() } }
+    pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Self {
+        Self { status, body: ErrorBody { error: error.into(), pending: Vec::new() }, retry_after: None }
+    }
+
+    pub(super) fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
     }
 }
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        (self.status, Json(self.body)).into_response()
+        let mut response = (self.status, Json(self.body)).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }
 
@@ -276,13 +366,18 @@ impl From<PinRefused> for Failure {
             PinRefused::SeveralWait(pending) => pending,
             _ => Vec::new(),
         };
-        Self { status, body: ErrorBody { error, pending } }
+        Self { status, body: ErrorBody { error, pending }, retry_after: None }
     }
 }
 
 impl From<JsonRejection> for Failure {
     fn from(rejection: JsonRejection) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, rejection.body_text())
+        // Too large is told apart from senseless.
+        let status = match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Self::new(status, rejection.body_text())
     }
 }
 

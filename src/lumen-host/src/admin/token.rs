@@ -1,16 +1,27 @@
-//! The bearer token of the loopback listener.
+//! Bearer tokens: files of one line, made when missing.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
+use axum::http::{HeaderMap, header};
+
 use crate::store::write_new_secret;
+
+/// Reads the token of a file.
+///
+/// # Errors
+/// The file system's; [`io::ErrorKind::InvalidData`] for a token that is too short.
+pub fn read_token(path: &Path) -> io::Result<String> {
+    match fs::read_to_string(path)?.trim() {
+        token if token.len() >= 16 => Ok(token.to_owned()),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "the token has fewer than 16 characters")),
+    }
+}
 
 /// Reads the token, or makes one of 256 bits.
 pub(super) fn load_or_create(path: &Path) -> io::Result<String> {
-    match fs::read_to_string(path) {
-        Ok(text) if text.trim().len() >= 16 => Ok(text.trim().to_owned()),
-        Ok(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "the token has fewer than 16 characters")),
+    match read_token(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let mut bytes = [0; 32];
             openssl::rand::rand_bytes(&mut bytes).map_err(io::Error::other)?;
@@ -18,13 +29,17 @@ pub(super) fn load_or_create(path: &Path) -> io::Result<String> {
             write_new_secret(path, format!("{token}\n").as_bytes())?;
             Ok(token)
         }
-        Err(error) => Err(error),
+        read => read,
     }
 }
 
+/// The bearer token that a request brings.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
+}
+
 /// Compares without telling by its time how much is right.
-pub(super) fn matches(token: &str, header: Option<&str>) -> bool {
-    let given = header.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+pub(super) fn is(token: &str, given: &str) -> bool {
     given.len() == token.len() && openssl::memcmp::eq(given.as_bytes(), token.as_bytes())
 }
 
@@ -38,10 +53,12 @@ mod tests {
         let path = directory.path().join("token");
         let token = load_or_create(&path).expect("made");
         assert_eq!(load_or_create(&path).expect("read"), token);
-        assert!(matches(&token, Some(&format!("Bearer {token}"))));
-        assert!(!matches(&token, Some("Bearer ")));
-        assert!(!matches(&token, Some(&token)));
-        assert!(!matches(&token, None));
+        assert!(is(&token, &token));
+        assert!(!is(&token, "") && !is(&token, &token[1..]) && !is(&token, &format!("{token}0")));
+        let with = |value: String| HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().expect("text"))]);
+        assert_eq!(bearer(&with(format!("Bearer {token}"))), Some(token.as_str()));
+        assert_eq!(bearer(&with(token)), None);
+        assert_eq!(bearer(&HeaderMap::new()), None);
         fs::write(&path, "short").expect("written");
         assert!(load_or_create(&path).is_err());
     }

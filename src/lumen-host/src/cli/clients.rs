@@ -4,11 +4,12 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::bail;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::output::{ago, json, table};
 use super::{Context, Directories};
 use crate::admin::{AdminClient, AdminClientError, Rename};
+use crate::config::{HostName, InputKind, OwnGrants};
 use crate::store::{Client, Origin, Store};
 
 /// Arguments of `lumen clients`.
@@ -22,7 +23,7 @@ pub(super) struct Clients {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Show all clients that may stream
+    /// Show all clients that may stream, and what they may do
     List {
         /// Print JSON instead of a table
         #[arg(long)]
@@ -40,6 +41,57 @@ enum Action {
         /// New name
         name: String,
     },
+    /// Say what a client may do; what is not given stays as it is
+    Grant {
+        /// Name of the client, or the first digits of its fingerprint
+        client: String,
+        /// Devices whose input is taken from it, with commas between them: keyboard, pointer, gamepad; `all`; `none` for
+        /// a client that only watches
+        #[arg(long, value_delimiter = ',', value_name = "DEVICES", required_unless_present_any = ["apps", "default"])]
+        input: Vec<Devices>,
+        /// Title of an application that it may start; may be given several times; `*` for all
+        #[arg(long = "app", value_name = "TITLE")]
+        apps: Vec<String>,
+        /// Take back what was said about it: what `[grants]` says is in force again
+        #[arg(long, conflicts_with_all = ["input", "apps"])]
+        default: bool,
+    },
+}
+
+/// What can be said about devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Devices {
+    Keyboard,
+    Pointer,
+    Gamepad,
+    All,
+    None,
+}
+
+impl Devices {
+    fn kinds(self) -> &'static [InputKind] {
+        match self {
+            Self::Keyboard => &[InputKind::Keyboard],
+            Self::Pointer => &[InputKind::Pointer],
+            Self::Gamepad => &[InputKind::Gamepad],
+            Self::All => &InputKind::ALL,
+            Self::None => &[],
+        }
+    }
+}
+
+/// The grants that a command line asks for, where `before` are those until now.
+fn asked(before: OwnGrants, input: &[Devices], apps: Vec<String>) -> anyhow::Result<OwnGrants> {
+    if input.len() > 1 && input.iter().any(|devices| matches!(devices, Devices::All | Devices::None)) {
+        bail!("`all` and `none` stand alone");
+    }
+    let titles: Result<Vec<HostName>, String> = apps.into_iter().map(HostName::try_from).collect();
+    let titles = titles.map_err(|error| anyhow::anyhow!("this is not a title: {error}"))?;
+    let kinds: Vec<_> = input.iter().flat_map(|devices| devices.kinds()).copied().collect();
+    Ok(OwnGrants {
+        input: if input.is_empty() { before.input } else { Some(kinds) },
+        apps: if titles.is_empty() { before.apps } else { Some(titles) },
+    })
 }
 
 impl Clients {
@@ -62,6 +114,13 @@ impl Clients {
             Action::Rename { client, name } => {
                 let renamed = desk.rename(&one(&desk.list()?, &client)?, name)?;
                 writeln!(out, "Renamed: {}.", renamed.name)?;
+            }
+            Action::Grant { client, input, apps, default } => {
+                let client = one(&desk.list()?, &client)?;
+                let before = client.grants.clone();
+                let grants = if default { OwnGrants::default() } else { asked(before, &input, apps)? };
+                let granted = desk.grant(&client, grants)?;
+                writeln!(out, "{} may: {}.", granted.name, granted.may)?;
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -95,6 +154,13 @@ impl Desk {
             Self::Stopped(store) => store.rename(&client.fingerprint, &name)?,
         })
     }
+
+    fn grant(&self, client: &Client, grants: OwnGrants) -> anyhow::Result<Client> {
+        Ok(match self {
+            Self::Running(admin) => admin.put(&format!("/v1/clients/{}/grants", client.fingerprint), &grants)?,
+            Self::Stopped(store) => store.grant(&client.fingerprint, grants)?,
+        })
+    }
 }
 
 /// The one client that `selector` means: by its name, or by the beginning of its fingerprint.
@@ -125,8 +191,9 @@ fn list(out: &mut impl Write, clients: &[Client]) -> io::Result<()> {
                 Origin::Declared => "declared".to_owned(),
                 Origin::Paired => format!("paired {}", ago(client.paired_at)),
             };
-            [client.name.clone(), origin, ago(client.last_seen), client.fingerprint.to_string()[..16].to_owned()]
+            let digits = client.fingerprint.to_string()[..16].to_owned();
+            [client.name.clone(), origin, ago(client.last_seen), client.may.to_string(), digits]
         })
         .collect();
-    table(out, ["NAME", "ORIGIN", "LAST SEEN", "FINGERPRINT"], &rows)
+    table(out, ["NAME", "ORIGIN", "LAST SEEN", "MAY", "FINGERPRINT"], &rows)
 }

@@ -96,21 +96,65 @@ fn addresses(config: &Config, refuse: &mut impl FnMut(&str, String)) {
     if let Some(address) = config.bind.iter().find(|address| !seen.insert(**address)) {
         refuse("bind", format!("{address} is there twice; remove one"));
     }
-    let Some(listen) = config.admin.listen else {
-        if config.admin.token_file.is_some() {
-            let message = "nothing reads it without `admin.listen`; set that, or leave this out".to_owned();
-            refuse("admin.token_file", message);
+    match config.admin.listen {
+        Some(listen) if !listen.ip().is_loopback() => {
+            let message =
+                "must be a loopback address, such as \"127.0.0.1:47980\"; reach it from elsewhere through SSH";
+            refuse("admin.listen", message.to_owned());
         }
-        return;
-    };
-    if !listen.ip().is_loopback() {
-        let message = "must be a loopback address, such as \"127.0.0.1:47980\"; reach it from elsewhere through SSH";
-        refuse("admin.listen", message.to_owned());
+        None if config.admin.token_file.is_some() => unread("admin", refuse),
+        _ => {}
+    }
+    if config.web.listen.is_none() {
+        if config.web.token_file.is_some() {
+            unread("web", refuse);
+        }
+        if !config.web.names.is_empty() {
+            let message = "nobody can ask by them without `web.listen`; set that, or leave this out".to_owned();
+            refuse("web.names", message);
+        }
+    }
+    if let Some(name) = config.web.names.iter().find(|name| !is_host(name)) {
+        let message = format!("\"{name}\" is not the name of a host; write it without scheme, port and path");
+        refuse("web.names", message);
+    }
+    match config.metrics.listen {
+        Some(listen) if !listen.ip().is_loopback() && config.metrics.token_file.is_none() => {
+            let message = "is not a loopback address, so that anybody could read it; set `metrics.token_file`, or write \
+                           \"127.0.0.1:9464\"";
+            refuse("metrics.listen", message.to_owned());
+        }
+        None if config.metrics.token_file.is_some() => unread("metrics", refuse),
+        _ => {}
     }
     let taken = Ports::from_base(config.port.get()).ok().map(|ports| [ports.http, ports.https, ports.rtsp]);
-    if taken.is_some_and(|ports| ports.contains(&listen.port())) {
-        refuse("admin.listen", format!("port {} is one that clients connect to; take another", listen.port()));
+    let listeners = [
+        ("admin.listen", config.admin.listen),
+        ("web.listen", config.web.listen),
+        ("metrics.listen", config.metrics.listen),
+    ];
+    let mut own: Vec<(&str, u16)> = Vec::new();
+    for (key, listen) in listeners {
+        let Some(port) = listen.map(|listen| listen.port()) else { continue };
+        if taken.is_some_and(|ports| ports.contains(&port)) {
+            refuse(key, format!("port {port} is one that clients connect to; take another"));
+        }
+        // 0 is for any that is free.
+        if let Some((other, _)) = own.iter().find(|(_, other)| *other == port && port != 0) {
+            refuse(key, format!("port {port} is that of `{other}`; take another"));
+        }
+        own.push((key, port));
     }
+}
+
+/// A token is named and nobody asks for it.
+fn unread(table: &str, refuse: &mut impl FnMut(&str, String)) {
+    let message = format!("nothing reads it without `{table}.listen`; set that, or leave this out");
+    refuse(&format!("{table}.token_file"), message);
+}
+
+fn is_host(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
 }
 
 fn application(app: &AppConfig, refuse: &mut impl FnMut(&str, String)) {

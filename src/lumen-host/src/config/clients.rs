@@ -6,7 +6,7 @@ use lumen_core::gamestream::pairing::Certificate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::HostName;
+use super::{HostName, InputKind, OwnGrants};
 use crate::store::Fingerprint;
 
 /// One declared client: a name, and either its certificate or the fingerprint of it.
@@ -24,6 +24,14 @@ pub struct ClientConfig {
     #[serde(default)]
     #[schemars(with = "Option<String>", regex(pattern = r"^([0-9A-Fa-f]{2}:?){32}$"))]
     pub fingerprint: Option<Fingerprint>,
+    /// Devices whose input is taken from it; an empty list for a client that only watches. Unset, as `[grants]` says.
+    #[serde(default)]
+    #[schemars(example = ["gamepad"])]
+    pub input: Option<Vec<InputKind>>,
+    /// Titles of the applications that it may start; `*` stands for all. Unset, as `[grants]` says.
+    #[serde(default)]
+    #[schemars(example = ["Steam"])]
+    pub apps: Option<Vec<HostName>>,
 }
 
 /// How a client was declared.
@@ -67,6 +75,11 @@ impl ClientConfig {
             (None, None) => Err("give either `certificate` or `fingerprint`".to_owned()),
             (Some(_), Some(_)) => Err("give `certificate` or `fingerprint`, not both".to_owned()),
         }
+    }
+
+    /// What is said here about what it may do.
+    pub fn grants(&self) -> OwnGrants {
+        OwnGrants { input: self.input.clone(), apps: self.apps.clone() }
     }
 
     /// Makes a relative certificate path start at `base`.

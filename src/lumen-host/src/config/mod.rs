@@ -10,7 +10,9 @@ mod clients;
 mod directories;
 mod discovery;
 mod error;
+mod grants;
 mod keys;
+mod listeners;
 mod load;
 mod rules;
 mod values;
@@ -28,6 +30,8 @@ pub use clients::{ClientConfig, DeclaredIdentity};
 pub(crate) use directories::state_dir;
 pub use discovery::DiscoveryConfig;
 pub use error::{ConfigError, Place};
+pub use grants::{Grants, InputKind, OwnGrants};
+pub use listeners::{MetricsConfig, WebConfig};
 pub use load::{DEFAULT_FILE, ENV_PREFIX, Loaded, Overrides, Sources, load};
 pub use values::{BasePort, FecPercent, HostName};
 
@@ -60,12 +64,18 @@ pub struct Config {
     pub apps: Vec<AppConfig>,
     /// Installed applications that are on offer as well.
     pub discovery: DiscoveryConfig,
-    /// Clients that may stream without a PIN. They cannot be removed or renamed at run time.
+    /// Clients that may stream without a PIN. They cannot be removed or changed at run time.
     pub clients: Vec<ClientConfig>,
+    /// What a client may do of which nothing else is said.
+    pub grants: Grants,
     /// What is logged, and how.
     pub log: LogConfig,
     /// The management interface.
     pub admin: AdminConfig,
+    /// The console for browsers.
+    pub web: WebConfig,
+    /// What this host does, for Prometheus.
+    pub metrics: MetricsConfig,
 }
 
 impl Default for Config {
@@ -83,8 +93,11 @@ impl Default for Config {
             apps: Vec::new(),
             discovery: DiscoveryConfig::default(),
             clients: Vec::new(),
+            grants: Grants::default(),
             log: LogConfig::default(),
             admin: AdminConfig::default(),
+            web: WebConfig::default(),
+            metrics: MetricsConfig::default(),
         }
     }
 }
@@ -103,6 +116,11 @@ impl Config {
     /// Path of the file with the bearer token of the admin TCP listener.
     pub fn admin_token_file(&self) -> PathBuf {
         self.admin.token_file.clone().unwrap_or_else(|| self.state_dir.join("admin-token"))
+    }
+
+    /// Path of the file with the token of the web console.
+    pub fn web_token_file(&self) -> PathBuf {
+        self.web.token_file.clone().unwrap_or_else(|| self.state_dir.join("web-token"))
     }
 
     /// JSON Schema of the configuration file.

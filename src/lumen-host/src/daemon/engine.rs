@@ -1,6 +1,7 @@
 //! The session engine: every client's session, from launch to quit. The servers translate wire requests into calls
 //! of this value; it decides, and commands the workers. One lock, held briefly and never while waiting.
 
+mod ledger;
 mod services;
 
 use std::collections::HashMap;
@@ -25,10 +26,12 @@ use crate::gamestream::control_server::{ControlGrant, ControlHandle, LaunchId};
 use crate::gamestream::http_server::{ClientIdentity, RefusedReason};
 use crate::gamestream::media_sockets::{Media, MediaSockets};
 use crate::link::{AppSpec, EndReason, Link, Resumable, SessionId, SessionSpec, SessionStats, ToWorker};
+use crate::store::Store;
 
 use super::handover::Handover;
 use super::launch::{Launch, Overdue};
 use super::worker::{self, Worker};
+use ledger::Ledger;
 
 /// Code that a client shows to its user when the session broke: not one of the codes with a meaning of its own.
 const BROKEN: u32 = 0x8000_4C4D;
@@ -62,6 +65,8 @@ pub struct EngineConfig {
     pub reunion: PathBuf,
     /// Applications on offer.
     pub apps: Arc<AppCatalogue>,
+    /// Clients, and what they may do.
+    pub store: Arc<Store>,
     /// What can be encoded now.
     pub codecs: CodecMask,
     /// Encoders that work, for people.
@@ -91,6 +96,7 @@ struct State {
     ending: HashMap<SessionId, SessionSpec>,
     last_launch: u64,
     stopping: bool,
+    ledger: Ledger,
 }
 
 #[derive(Debug)]
@@ -205,6 +211,7 @@ impl Engine {
             Encryption::Never => false,
             _ => request.understands_encrypted_rtsp(),
         };
+        let may = self.config.store.grants(&owner.fingerprint);
         let mut state = self.lock();
         if state.stopping {
             return Err(RefusedReason::ShuttingDown);
@@ -215,12 +222,15 @@ impl Engine {
         match (request.verb, state.of_owner(owner.fingerprint.as_bytes())) {
             (LaunchVerb::Launch, Some(_)) => return Err(RefusedReason::Busy),
             (LaunchVerb::Resume, None) => return Err(RefusedReason::NothingRunning),
+            (LaunchVerb::Resume, Some(session)) if !may.allow_app(&session.spec.app.title) => {
+                return Err(RefusedReason::NotGranted(session.spec.app.title.clone()));
+            }
             (LaunchVerb::Resume, Some(session)) => {
                 self.suspend(session, "its client launches anew");
                 session.tell(&ToWorker::Expect);
             }
             (LaunchVerb::Launch, None) => {
-                let app = self.config.apps.find(request.app).ok_or(RefusedReason::UnknownApp(request.app))?;
+                let app = self.config.apps.find_for(&may, request.app).ok_or(RefusedReason::UnknownApp(request.app))?;
                 let app = AppSpec::new(app.id.get(), &app.config);
                 if state.sessions.len() >= usize::from(self.config.stream.max_sessions) {
                     return Err(RefusedReason::TooManySessions(self.config.stream.max_sessions));
@@ -231,6 +241,7 @@ impl Engine {
                     RefusedReason::Failed(format!("{error:#}"))
                 })?;
                 awaited = Some(Arc::clone(&session.start));
+                state.ledger.started(session.spec.id);
                 state.sessions.insert(session.spec.id, session);
             }
         }
@@ -261,6 +272,7 @@ impl Engine {
             let mut state = self.lock();
             let Some(session) = state.sessions.remove(&id) else { return false };
             state.ending.insert(id, session.spec.clone());
+            state.ledger.ended(&reason);
             self.went(&session, Err(reason.clone()));
             session
         };
@@ -382,6 +394,7 @@ impl Engine {
                     replaced: Vec::new(),
                 };
                 state.sessions.insert(id, session);
+                state.ledger.tally.sessions_taken_back += 1;
             }
             Err(error) => tracing::error!(session = %id, "cannot take a worker back: {error:#}"),
         }

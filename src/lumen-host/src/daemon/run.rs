@@ -1,13 +1,13 @@
 //! Starting and stopping the daemon.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use lumen_core::gamestream::http::{Codec, CodecMask, Ports, Profile};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::admin::{AdminServer, AdminState};
+use crate::admin::{AdminServer, AdminState, Examination};
 use crate::apps::Surroundings;
 use crate::config::Config;
 use crate::display::desktop::clean_up_abandoned;
@@ -77,6 +77,7 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
             sessions: config.runtime_dir.join("sessions"),
             reunion: reunion.clone(),
             apps: Arc::clone(&apps),
+            store: Arc::clone(&store),
             codecs: mask(&probe)?,
             encoders: probe.iter().map(ToString::to_string).collect(),
             stream: config.stream.clone(),
@@ -107,6 +108,7 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
         pairing,
         sessions: Arc::clone(&engine) as _,
         launch: Arc::clone(&engine) as _,
+        examine: examination(&config)?,
         started,
     })?;
     let rtsp: Vec<_> = rtsp_listeners
@@ -172,6 +174,19 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     }
     let _ = std::fs::remove_file(&reunion);
     Ok(())
+}
+
+/// The doctor, for one caller at a time. It reads the configuration that is in force from a file of its own: it runs
+/// elsewhere, where the flags and perhaps the variables of this daemon are not known.
+fn examination(config: &Config) -> anyhow::Result<Examination> {
+    let file = config.runtime_dir.join("in-force.toml");
+    let text = toml::to_string(config).context("writing down the configuration")?;
+    let turn = Mutex::new(());
+    Ok(Arc::new(move || {
+        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        std::fs::write(&file, &text).with_context(|| format!("writing {}", file.display()))?;
+        super::worker::examine(&file)
+    }))
 }
 
 /// Takes back workers that outlived an earlier daemon.

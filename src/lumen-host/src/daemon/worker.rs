@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,9 @@ use super::units::Units;
 
 /// For opening every encoder once.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
+
+/// For everything that the doctor looks at.
+const DOCTOR_LIMIT: Duration = Duration::from_secs(60);
 
 /// Told what a worker says; called from the thread that listens to it.
 pub(super) trait WorkerEvents: Send + Sync + 'static {
@@ -171,11 +175,24 @@ fn listen(
 /// touches none of them.
 pub(crate) fn probe_encoders(preference: EncoderPreference) -> anyhow::Result<Vec<EncoderInfo>> {
     let preference = serde_json::to_string(&preference)?;
-    let mut child = lumen(&format!("lumen-probe-{}.service", std::process::id()), &["probe", &preference], &[])
+    let text = ask("probe", &["probe", &preference], PROBE_LIMIT).context("asking which encoders work")?;
+    serde_json::from_str(&text).context("the probe of the encoders broke; see `lumen doctor`")
+}
+
+/// What `lumen doctor` finds about a host with this configuration file.
+pub(super) fn examine(config: &Path) -> anyhow::Result<serde_json::Value> {
+    let config = config.to_str().context("the runtime directory has no readable name")?;
+    let text = ask("doctor", &["--config", config, "doctor", "--json"], DOCTOR_LIMIT).context("asking the doctor")?;
+    serde_json::from_str(&text).context("the doctor gave no report")
+}
+
+/// What another process of this program prints, outside of the daemon's sandbox.
+fn ask(what: &str, arguments: &[&str], limit: Duration) -> anyhow::Result<String> {
+    let mut child = lumen(&format!("lumen-{what}-{}.service", std::process::id()), arguments, &[])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
-        .context("starting the probe")?;
+        .context("starting the process")?;
     let output = child.stdout.take();
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
@@ -183,12 +200,11 @@ pub(crate) fn probe_encoders(preference: EncoderPreference) -> anyhow::Result<Ve
         let read = output.map(|mut output| std::io::Read::read_to_string(&mut output, &mut text));
         let _ = sender.send(read.transpose().map(|_| text));
     });
-    let text = receiver.recv_timeout(PROBE_LIMIT);
+    let text = receiver.recv_timeout(limit);
     // Whatever it still does, it is not needed any more.
     let _ = child.kill();
     let _ = child.wait();
-    let text = text.context("the encoders did not answer in time")?.context("reading what the probe found")?;
-    serde_json::from_str(&text).context("the probe of the encoders broke; see `lumen doctor`")
+    text.context("it did not answer in time")?.context("reading its answer")
 }
 
 /// Runs the steps after a session whose worker could not: not in the sandbox of this daemon's service.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use lumen_core::gamestream::http::AppId;
 
 use crate::apps::{self, Art, Discovered, Stamp, Surroundings};
-use crate::config::{AppConfig, Config, DiscoveryConfig, DisplayKind, HostName};
+use crate::config::{AppConfig, Config, DiscoveryConfig, DisplayKind, Grants, HostName};
 use crate::store::{Store, StoreError};
 
 /// So long after a look for changes no other is taken.
@@ -113,9 +113,15 @@ impl AppCatalogue {
         last.at = Instant::now();
     }
 
-    /// The application that a client named with a number, which may be none at all.
-    pub fn find(&self, id: u32) -> Option<AppEntry> {
-        self.entries().iter().find(|entry| entry.id.get() == id).cloned()
+    /// The applications that a client with these grants may see and start.
+    pub fn entries_for(&self, grants: &Grants) -> Vec<AppEntry> {
+        self.entries().iter().filter(|entry| grants.allow_app(entry.config.name.as_str())).cloned().collect()
+    }
+
+    /// The one of those that the client named with a number, which may be none at all.
+    pub fn find_for(&self, grants: &Grants, id: u32) -> Option<AppEntry> {
+        let allowed = |entry: &&AppEntry| grants.allow_app(entry.config.name.as_str());
+        self.entries().iter().filter(allowed).find(|entry| entry.id.get() == id).cloned()
     }
 
     /// All applications.
@@ -209,7 +215,7 @@ mod tests {
         );
         let ids: HashSet<_> = catalogue.entries().iter().map(|entry| entry.id).collect();
         assert_eq!(ids.len(), 5);
-        let found = catalogue.find(catalogue.entries()[2].id.get()).expect("it is there");
+        let found = catalogue.find_for(&Grants::default(), catalogue.entries()[2].id.get()).expect("it is there");
         assert_eq!((found.config.command, found.config.display), (vec!["true".to_owned()], DisplayKind::Auto));
         machine.install("long.desktop", &"x".repeat(200));
         catalogue.refresh_after(Duration::ZERO);

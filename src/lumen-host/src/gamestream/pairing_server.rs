@@ -17,6 +17,7 @@ use lumen_core::gamestream::pairing::{
     PairingLimits, Pin, PinTarget, Released, UniqueId,
 };
 use lumen_core::time::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 
@@ -40,7 +41,7 @@ const NAMELESS: &str = "roth";
 const MAX_RESULTS: usize = 64;
 
 /// Number of an attempt, unique while the host runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct AttemptId(pub u64);
 
@@ -59,7 +60,7 @@ impl std::str::FromStr for AttemptId {
 }
 
 /// A client that waits for its PIN.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PendingAttempt {
     /// Number of the attempt.
     pub id: AttemptId,
@@ -68,6 +69,7 @@ pub struct PendingAttempt {
     /// What the client calls itself, if it says.
     pub name: Option<String>,
     /// SHA-256 of the certificate that would be pinned.
+    #[schemars(with = "String")]
     pub fingerprint: Fingerprint,
     /// Seconds that it has waited.
     pub age_seconds: u64,
@@ -90,6 +92,15 @@ pub enum PinRefused {
     SeveralWait(Vec<PendingAttempt>),
 }
 
+/// What became of the attempts since the host started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PairingOutcomes {
+    /// Clients that may stream now.
+    pub paired: u64,
+    /// Requests that were refused: a wrong PIN, none in time, too many at once, nonsense.
+    pub refused: u64,
+}
+
 /// The pairing attempts of this host.
 pub struct PairingServer {
     epoch: Instant,
@@ -102,6 +113,7 @@ struct State {
     held: HashMap<pairing::AttemptId, oneshot::Sender<PairReply>>,
     /// Attempts whose PIN was entered, by their client.
     entered: HashMap<(IpAddr, UniqueId), Entered>,
+    outcomes: PairingOutcomes,
     /// What became of attempts, or will.
     results: HashMap<AttemptId, watch::Receiver<Option<PairingResult>>>,
 }
@@ -119,6 +131,7 @@ impl PairingServer {
             attempts: HostPairing::new(identity, LIMITS),
             held: HashMap::new(),
             entered: HashMap::new(),
+            outcomes: PairingOutcomes::default(),
             results: HashMap::new(),
         };
         Self { epoch: Instant::now(), state: Mutex::new(state) }
@@ -154,6 +167,11 @@ impl PairingServer {
         let mut state = self.state();
         state.expire(now);
         state.pending(now)
+    }
+
+    /// How the attempts went until now.
+    pub fn outcomes(&self) -> PairingOutcomes {
+        self.state().outcomes
     }
 
     /// Enters the PIN that a client shows. `id` and `address` say which, where several wait; `name` is what to
@@ -212,9 +230,12 @@ impl PairingServer {
             Answer::Pin { .. } | Answer::CheckCertificate => true,
             Answer::Held(_) => false,
         };
-        if let Some(sender) = PairCall::sender(query).filter(|_| !goes_on) {
-            // Whoever entered the PIN of an attempt that ended learns that nothing came of it.
-            state.entered.remove(&(address, sender));
+        let sender = PairCall::sender(query).filter(|_| !goes_on);
+        // Whoever entered the PIN of an attempt that ended learns that nothing came of it.
+        let given_up = sender.is_some_and(|sender| state.entered.remove(&(address, sender)).is_some());
+        // A client that was given a wrong PIN finds that out itself and leaves.
+        if refusal.is_some() || given_up {
+            state.outcomes.refused += 1;
         }
         state.release(released);
         let held = match &answer {
@@ -267,6 +288,7 @@ impl PairingServer {
         match pinned.await.unwrap_or_else(|_| Err("the host failed; its log says why".to_owned())) {
             Ok(client) => {
                 tracing::info!(%address, client = client.name, fingerprint = %client.fingerprint, "paired");
+                self.state().outcomes.paired += 1;
                 result.send_replace(Some(PairingResult::Paired { client }));
                 PairReply::Paired
             }
@@ -331,6 +353,7 @@ impl State {
 
     fn expire(&mut self, now: Timestamp) {
         for released in self.attempts.handle_timeout(now) {
+            self.outcomes.refused += 1;
             self.release(Some(released));
         }
     }

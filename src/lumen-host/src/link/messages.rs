@@ -17,6 +17,8 @@ use crate::encode::{EncoderConfig, EncoderPreference};
 use crate::frame::Mode;
 use crate::net::sockets::Dscp;
 
+use super::Figures;
+
 /// Names a session for as long as its application runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SessionId(pub u64);
@@ -205,6 +207,8 @@ pub enum ToWorker {
     Stop(EndReason),
     /// This daemon ends and another one follows: keep this for it. Nothing that the worker understands.
     Keep(Vec<u8>),
+    /// Let go of everything that the client holds down: its right to do so may be gone.
+    ReleaseInput,
 }
 
 /// Worker to daemon.
@@ -224,6 +228,8 @@ pub enum FromWorker {
     Kept(Vec<u8>),
     /// Process id of a worker that a service manager started. First message.
     Started(u32),
+    /// What it has done in its life. With every [`Stats`](Self::Stats).
+    Figures(Box<Figures>),
 }
 
 /// What a daemon must know to take a worker back.

@@ -1,6 +1,7 @@
 //! The link between the daemon and a worker: typed messages and file descriptors over a Unix socket pair that
 //! keeps message boundaries. Frames never cross it.
 
+mod figures;
 mod messages;
 
 use std::io::{self, IoSlice, IoSliceMut};
@@ -15,6 +16,7 @@ use rustix::net::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use figures::{BOUNDS_US, Figures, Histogram};
 pub use messages::{
     AppSpec, AudioParams, EndReason, FromWorker, Resumable, SessionId, SessionSpec, SessionStats, StreamKey,
     StreamSpec, ToWorker, VideoParams,

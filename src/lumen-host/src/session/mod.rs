@@ -23,7 +23,7 @@ use crate::display::steps::Steps;
 use crate::display::{self, DisplayError, DisplayState, VirtualDisplay};
 use crate::input::InputSink;
 use crate::input::late::Late;
-use crate::link::{EndReason, FromWorker, Link, LinkError, Resumable, SessionSpec, StreamSpec, ToWorker};
+use crate::link::{EndReason, Figures, FromWorker, Link, LinkError, Resumable, SessionSpec, StreamSpec, ToWorker};
 
 use audio::AudioStream;
 use opening::{Opened, Opening};
@@ -80,6 +80,8 @@ struct Worker {
     stage: Stage,
     input: Late,
     stream: Option<Stream>,
+    /// What the streams before this one did.
+    before: Figures,
     video_events: (mpsc::Sender<VideoEvent>, mpsc::Receiver<VideoEvent>),
     /// When the session lost its client or its daemon; it ends when both were away for too long.
     alone_since: Option<Instant>,
@@ -125,6 +127,7 @@ impl Worker {
             stage: Stage::Opening(Box::new(opening)),
             input: Late::default(),
             stream: None,
+            before: Figures::default(),
             video_events: mpsc::channel(),
             // The client that launched this is on its way; the daemon knows for how long to wait.
             alone_since: None,
@@ -228,6 +231,7 @@ impl Worker {
                     });
                 }
             }
+            ToWorker::ReleaseInput => self.input.release_all(),
             ToWorker::Expect => self.alone_since = None,
             ToWorker::Keep(bytes) => self.kept = Some(bytes),
             ToWorker::Suspend => {
@@ -270,7 +274,7 @@ impl Worker {
 
     /// A stream is about to begin: the display takes the client's mode now, so that the first picture is right.
     fn prepare(&mut self, spec: StreamSpec) -> Result<(), EndReason> {
-        self.stream = None;
+        self.end_stream();
         self.input.release_all();
         let mode = spec.video.encoder.mode;
         if let Stage::Open(display) = &mut self.stage
@@ -341,12 +345,17 @@ impl Worker {
         let Some(Stream { stats, video, audio, .. }) = self.stream.take() else { return };
         // Their threads have ended when these are gone.
         drop((video, audio));
+        self.before.add(&stats.figures());
         self.tell(&FromWorker::Stats(Box::new(stats.snapshot())));
+        self.tell(&FromWorker::Figures(Box::new(self.before.clone())));
     }
 
     fn report(&self) {
         if let Some(stream) = &self.stream {
             self.tell(&FromWorker::Stats(Box::new(stream.stats.snapshot())));
+            let mut figures = self.before.clone();
+            figures.add(&stream.stats.figures());
+            self.tell(&FromWorker::Figures(Box::new(figures)));
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::frame::Timeline;
-use crate::link::SessionStats;
+use crate::link::{Figures, SessionStats};
 
 /// Frames whose latency is remembered: about four seconds.
 const WINDOW: usize = 256;
@@ -17,6 +17,8 @@ pub struct StreamStats {
 #[derive(Debug, Default)]
 struct Inner {
     totals: SessionStats,
+    /// What stands in the totals as well is only filled in when it is asked for.
+    figures: Figures,
     latency: Ring,
     encode: Ring,
 }
@@ -51,14 +53,40 @@ impl StreamStats {
         change(&mut self.lock().totals);
     }
 
+    /// Changes those of the figures that are not in the totals.
+    pub fn count(&self, change: impl FnOnce(&mut Figures)) {
+        change(&mut self.lock().figures);
+    }
+
     /// Notes a frame that left completely.
     pub fn frame_sent(&self, timeline: &Timeline) {
         let mut inner = self.lock();
+        inner.figures.capture.note(timeline.captured.saturating_duration_since(timeline.presented));
         if let Some(sent) = timeline.sent_last {
-            inner.latency.push(micros(sent.saturating_duration_since(timeline.presented)));
+            let took = sent.saturating_duration_since(timeline.presented);
+            inner.latency.push(micros(took));
+            inner.figures.host.note(took);
         }
         if let (Some(start), Some(end)) = (timeline.encode_start, timeline.encode_end) {
-            inner.encode.push(micros(end.saturating_duration_since(start)));
+            let took = end.saturating_duration_since(start);
+            inner.encode.push(micros(took));
+            inner.figures.encode.note(took);
+        }
+    }
+
+    /// What this stream has done until now.
+    pub fn figures(&self) -> Figures {
+        let inner = self.lock();
+        let totals = &inner.totals;
+        Figures {
+            frames_sent: totals.frames_sent,
+            key_frames: totals.key_frames,
+            frames_replaced: totals.frames_replaced,
+            frames_dropped: totals.frames_dropped,
+            frames_skipped: totals.frames_skipped,
+            video_bytes: totals.wire_bytes,
+            audio_packets: totals.audio_packets,
+            ..inner.figures.clone()
         }
     }
 

@@ -209,6 +209,7 @@ impl EncodeThread {
                     data.clear();
                     data.extend_from_slice(unit.data);
                     let kind = unit.kind;
+                    self.stats.count(|figures| figures.frames_encoded += 1);
                     self.hand_over(EncodedFrame { data, index, kind, timeline: frame.timeline });
                     index = FrameIndex(index.0.wrapping_add(1));
                     reopens = 0;
@@ -226,6 +227,7 @@ impl EncodeThread {
                         return Err(StreamEnd::Encoder(error));
                     }
                     encoder = self.open()?;
+                    self.stats.count(|figures| figures.encoder_restarts += 1);
                     self.requests.idr();
                 }
             }
@@ -307,7 +309,7 @@ impl SendThread {
         let begin = Instant::now();
         let since_epoch = frame.timeline.presented.saturating_duration_since(epoch);
         let processing = begin.saturating_duration_since(frame.timeline.presented);
-        self.packetizer.packetize(
+        let layout = self.packetizer.packetize(
             &FrameToSend {
                 data: &frame.data,
                 index: frame.index,
@@ -341,6 +343,10 @@ impl SendThread {
         self.stats.update(|s| {
             s.frames_sent += 1;
             s.wire_bytes += wire;
+        });
+        self.stats.count(|figures| {
+            figures.data_packets += layout.data_packets() as u64;
+            figures.parity_packets += layout.parity_packets() as u64;
         });
         self.stats.frame_sent(&frame.timeline);
         Ok(())

@@ -3,21 +3,24 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rusqlite::types::Type;
 use rusqlite::{Connection, params};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Fingerprint;
-use crate::config::{ClientConfig, DeclaredIdentity};
+use crate::config::{ClientConfig, DeclaredIdentity, Grants, OwnGrants};
 
 /// How long a note of a visit stays in memory only.
 const SEEN_INTERVAL: Duration = Duration::from_secs(60);
 
 /// One client.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Client {
     /// Name to show.
     pub name: String,
     /// SHA-256 of its certificate.
+    #[schemars(with = "String")]
     pub fingerprint: Fingerprint,
     /// Where it comes from.
     pub origin: Origin,
@@ -28,10 +31,16 @@ pub struct Client {
     pub paired_at: Option<u64>,
     /// When it was last here, in seconds since 1970.
     pub last_seen: Option<u64>,
+    /// What is said about it alone.
+    #[serde(default)]
+    pub grants: OwnGrants,
+    /// What it may do: its own grants, and the host's default where those say nothing.
+    #[serde(default = "Grants::nothing")]
+    pub may: Grants,
 }
 
 /// Where a client comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
     /// It paired with a PIN.
@@ -41,7 +50,13 @@ pub enum Origin {
 }
 
 impl Client {
-    pub(super) fn paired(name: String, fingerprint: Fingerprint, certificate_pem: String, now: SystemTime) -> Self {
+    pub(super) fn paired(
+        name: String,
+        fingerprint: Fingerprint,
+        certificate_pem: String,
+        grants: OwnGrants,
+        now: SystemTime,
+    ) -> Self {
         Self {
             name,
             fingerprint,
@@ -49,6 +64,8 @@ impl Client {
             certificate_pem: Some(certificate_pem),
             paired_at: Some(seconds(now)),
             last_seen: Some(seconds(now)),
+            grants,
+            may: Grants::nothing(),
         }
     }
 }
@@ -57,16 +74,19 @@ impl Client {
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     clients: HashMap<Fingerprint, Client>,
+    /// What clients may do of which nothing is said.
+    default: Grants,
 }
 
 impl Registry {
-    pub(super) fn new(paired: Vec<Client>, declared: &[ClientConfig]) -> Self {
-        let mut clients: HashMap<_, _> = paired.into_iter().map(|client| (client.fingerprint, client)).collect();
+    pub(super) fn new(paired: Vec<Client>, declared: &[ClientConfig], default: Grants) -> Self {
+        let mut all = Self { clients: HashMap::new(), default };
+        paired.into_iter().for_each(|client| drop(all.insert(client)));
         for entry in declared {
             // The configuration was validated; a certificate file that vanished since declares nobody.
             let Ok(identity) = entry.identity() else { continue };
             let fingerprint = identity.fingerprint();
-            let last_seen = clients.get(&fingerprint).and_then(|client| client.last_seen);
+            let last_seen = all.get(&fingerprint).and_then(|client| client.last_seen);
             let client = Client {
                 name: entry.name.to_string(),
                 fingerprint,
@@ -77,10 +97,12 @@ impl Registry {
                 },
                 paired_at: None,
                 last_seen,
+                grants: entry.grants(),
+                may: Grants::nothing(),
             };
-            clients.insert(fingerprint, client);
+            all.insert(client);
         }
-        Self { clients }
+        all
     }
 
     pub(super) fn all(&self) -> Vec<Client> {
@@ -93,8 +115,11 @@ impl Registry {
         self.clients.get(fingerprint)
     }
 
-    pub(super) fn insert(&mut self, client: Client) {
-        self.clients.insert(client.fingerprint, client);
+    /// Takes a client in; returned with what it may do.
+    pub(super) fn insert(&mut self, mut client: Client) -> Client {
+        client.may = client.grants.over(&self.default);
+        self.clients.insert(client.fingerprint, client.clone());
+        client
     }
 
     pub(super) fn remove(&mut self, fingerprint: &Fingerprint) {
@@ -131,7 +156,7 @@ pub(super) fn is_good_name(name: &str) -> bool {
 /// All paired clients.
 pub(super) fn read(database: &Connection) -> rusqlite::Result<Vec<Client>> {
     let mut statement = database.prepare(
-        "SELECT c.fingerprint, c.name, c.certificate, c.paired_at, coalesce(s.at, c.paired_at)
+        "SELECT c.fingerprint, c.name, c.certificate, c.paired_at, coalesce(s.at, c.paired_at), c.grants
          FROM clients c LEFT JOIN seen s ON s.fingerprint = c.fingerprint",
     )?;
     let rows = statement.query_map([], |row| {
@@ -142,6 +167,13 @@ pub(super) fn read(database: &Connection) -> rusqlite::Result<Vec<Client>> {
             certificate_pem: row.get(2)?,
             paired_at: row.get::<_, Option<i64>>(3)?.map(i64::unsigned_abs),
             last_seen: row.get::<_, Option<i64>>(4)?.map(i64::unsigned_abs),
+            // Grants that cannot be read are not taken for none: the host does not start.
+            grants: match row.get::<_, Option<String>>(5)? {
+                None => OwnGrants::default(),
+                Some(text) => serde_json::from_str(&text)
+                    .map_err(|error| rusqlite::Error::FromSqlConversionFailure(5, Type::Text, Box::new(error)))?,
+            },
+            may: Grants::nothing(),
         })
     })?;
     rows.collect()
@@ -149,14 +181,18 @@ pub(super) fn read(database: &Connection) -> rusqlite::Result<Vec<Client>> {
 
 /// Inserts or updates a paired client.
 pub(super) fn write(database: &Connection, client: &Client) -> rusqlite::Result<()> {
+    let own = Some(&client.grants).filter(|grants| **grants != OwnGrants::default());
+    let grants = own.map(serde_json::to_string).transpose();
+    let grants = grants.map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
     database.execute(
-        "INSERT INTO clients (fingerprint, name, certificate, paired_at) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT (fingerprint) DO UPDATE SET name = ?2, certificate = ?3, paired_at = ?4",
+        "INSERT INTO clients (fingerprint, name, certificate, paired_at, grants) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (fingerprint) DO UPDATE SET name = ?2, certificate = ?3, paired_at = ?4, grants = ?5",
         params![
             client.fingerprint.as_bytes(),
             client.name,
             client.certificate_pem.as_deref().unwrap_or_default(),
-            stored(client.paired_at.unwrap_or_default())
+            stored(client.paired_at.unwrap_or_default()),
+            grants
         ],
     )?;
     Ok(())

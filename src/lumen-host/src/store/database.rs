@@ -15,7 +15,8 @@ use super::StoreError;
 const FILE: &str = "lumen.db";
 
 /// Schema changes, oldest first.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
     CREATE TABLE clients (
         fingerprint BLOB PRIMARY KEY CHECK (length(fingerprint) = 32),
@@ -25,7 +26,10 @@ const MIGRATIONS: [&str; 1] = ["
     ) STRICT;
     CREATE TABLE seen (fingerprint BLOB PRIMARY KEY, at INTEGER NOT NULL) STRICT;
     CREATE TABLE apps (name TEXT PRIMARY KEY, id INTEGER NOT NULL UNIQUE) STRICT;
-"];
+",
+    // What a client may do, as JSON; null where nothing is said about it.
+    "ALTER TABLE clients ADD COLUMN grants TEXT;",
+];
 
 /// Opens the database and brings it to the newest version.
 pub(super) fn open(directory: &Path) -> Result<Connection, StoreError> {
@@ -99,6 +103,20 @@ mod tests {
         let first = host_id(&open(directory.path()).expect("opens")).expect("a number");
         let second = host_id(&open(directory.path()).expect("opens again")).expect("a number");
         assert_eq!(first, second);
+    }
+
+    #[test]
+    fn a_database_of_an_earlier_version_keeps_its_clients() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let old = Connection::open(directory.path().join(FILE)).expect("opens");
+        old.execute_batch(MIGRATIONS[0]).expect("the first schema");
+        old.pragma_update(None, "user_version", 1).expect("its version");
+        old.execute("INSERT INTO clients VALUES (zeroblob(32), 'Sofa', 'PEM', 1000)", []).expect("a client");
+        drop(old);
+        let database = open(directory.path()).expect("opens");
+        let clients = super::super::clients::read(&database).expect("readable");
+        assert_eq!((clients[0].name.as_str(), &clients[0].grants), ("Sofa", &crate::config::OwnGrants::default()));
+        assert_eq!(database.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0)), Ok(newest()));
     }
 
     #[test]

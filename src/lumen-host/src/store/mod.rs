@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use lumen_core::gamestream::http::AppId;
+use lumen_core::gamestream::input::InputEvent;
 use lumen_core::gamestream::pairing::{Certificate, Identity};
 use rusqlite::Connection;
 
@@ -26,7 +27,7 @@ pub use error::StoreError;
 pub use files::write_new_secret;
 pub use lumen_core::gamestream::pairing::CertificateFingerprint as Fingerprint;
 
-use crate::config::Config;
+use crate::config::{Config, Grants, OwnGrants};
 use clients::Registry;
 
 /// The open state directory. There is one at a time for a directory, over all processes.
@@ -55,7 +56,7 @@ impl Store {
         let database = database::open(&directory)?;
         let host_id = database::host_id(&database).map_err(|error| StoreError::database(&directory, error))?;
         let paired = clients::read(&database).map_err(|error| StoreError::database(&directory, error))?;
-        let clients = Registry::new(paired, &config.clients);
+        let clients = Registry::new(paired, &config.clients, config.grants.clone());
         Ok(Self {
             directory,
             _lock: lock,
@@ -92,7 +93,7 @@ impl Store {
     }
 
     /// Pins a client's certificate: from the return of this on, the client may stream. Pairing again with a known
-    /// certificate keeps its name. The name is made unique.
+    /// certificate keeps its name and its grants. The name is made unique.
     ///
     /// # Errors
     /// [`StoreError`] if it could not be written; then the client is not pinned.
@@ -105,15 +106,14 @@ impl Store {
             if let Some(declared) = registry.get(&fingerprint).filter(|client| client.origin == Origin::Declared) {
                 return Ok(declared.clone());
             }
-            let name = match registry.get(&fingerprint) {
-                Some(known) => known.name.clone(),
-                None => registry.free_name(name),
+            let (name, grants) = match registry.get(&fingerprint) {
+                Some(known) => (known.name.clone(), known.grants.clone()),
+                None => (registry.free_name(name), OwnGrants::default()),
             };
-            Client::paired(name, fingerprint, certificate_pem.to_owned(), now)
+            Client::paired(name, fingerprint, certificate_pem.to_owned(), grants, now)
         };
         clients::write(&database, &client).map_err(|error| StoreError::database(&self.directory, error))?;
-        self.registry_mut().insert(client.clone());
-        Ok(client)
+        Ok(self.registry_mut().insert(client))
     }
 
     /// Forgets a client.
@@ -145,8 +145,29 @@ impl Store {
         name.clone_into(&mut client.name);
         let database = self.database();
         clients::write(&database, &client).map_err(|error| StoreError::database(&self.directory, error))?;
-        self.registry_mut().insert(client.clone());
-        Ok(client)
+        Ok(self.registry_mut().insert(client))
+    }
+
+    /// Says what a client may do; `OwnGrants::default()` for what the host's default allows.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownClient`], [`StoreError::Declared`], or the database's; then nothing has changed.
+    pub fn grant(&self, fingerprint: &Fingerprint, grants: OwnGrants) -> Result<Client, StoreError> {
+        let mut client = self.changeable(fingerprint)?;
+        client.grants = grants;
+        let database = self.database();
+        clients::write(&database, &client).map_err(|error| StoreError::database(&self.directory, error))?;
+        Ok(self.registry_mut().insert(client))
+    }
+
+    /// What a client may do; nothing if nobody knows it.
+    pub fn grants(&self, fingerprint: &Fingerprint) -> Grants {
+        self.registry().get(fingerprint).map_or_else(Grants::nothing, |client| client.may.clone())
+    }
+
+    /// Whether a client may send such input.
+    pub fn allows_input(&self, fingerprint: &Fingerprint, event: &InputEvent) -> bool {
+        self.registry().get(fingerprint).is_some_and(|client| client.may.allow_input(event))
     }
 
     /// Notes that a client was here. Writes to the disk at most once a minute for each client.

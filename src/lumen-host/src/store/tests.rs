@@ -2,7 +2,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
-use crate::config::{ClientConfig, HostName};
+use crate::config::{ClientConfig, Grants, HostName, InputKind, OwnGrants};
 
 fn config(directory: &Path) -> Config {
     Config { state_dir: directory.join("state"), ..Config::default() }
@@ -78,13 +78,53 @@ fn declared_clients_cannot_be_changed() {
     let directory = tempfile::tempdir().expect("a directory");
     let pem = certificate();
     let name = HostName::try_from("TV".to_owned()).expect("a name");
-    let clients = vec![ClientConfig { name, certificate: Some(pem.clone()), fingerprint: None }];
+    let clients = vec![ClientConfig {
+        name,
+        certificate: Some(pem.clone()),
+        fingerprint: None,
+        input: Some(vec![InputKind::Gamepad]),
+        apps: None,
+    }];
     let store = Store::open(&Config { clients, ..config(directory.path()) }).expect("opens");
     let client = store.clients().remove(0);
     assert_eq!((client.name.as_str(), client.origin), ("TV", Origin::Declared));
     assert!(matches!(store.remove(&client.fingerprint), Err(StoreError::Declared(_))));
     assert!(matches!(store.rename(&client.fingerprint, "x"), Err(StoreError::Declared(_))));
+    assert!(matches!(store.grant(&client.fingerprint, OwnGrants::default()), Err(StoreError::Declared(_))));
+    assert_eq!(store.grants(&client.fingerprint).input, [InputKind::Gamepad]);
     assert_eq!(store.pin("other", &pem, at(1)).expect("no harm").name, "TV");
+}
+
+#[test]
+fn grants_outlive_a_restart_and_another_pairing_and_go_with_their_client() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = Config { grants: Grants { input: vec![], ..Grants::default() }, ..config(directory.path()) };
+    let pem = certificate();
+    let store = Store::open(&config).expect("opens");
+    let client = store.pin("a", &pem, at(1)).expect("pinned");
+    assert_eq!(client.may, config.grants);
+    assert_eq!(store.grants(&Fingerprint::new([9; 32])), Grants::nothing());
+    let own = OwnGrants { input: Some(vec![InputKind::Keyboard]), apps: None };
+    let may = Grants { input: vec![InputKind::Keyboard], ..Grants::default() };
+    assert_eq!(store.grant(&client.fingerprint, own.clone()).expect("granted").may, may);
+    store.pin("a", &pem, at(2)).expect("pinned again");
+    drop(store);
+    let store = Store::open(&config).expect("opens again");
+    let found = store.client(&client.fingerprint).expect("there");
+    assert_eq!((found.grants, found.may), (own, may));
+    store.remove(&client.fingerprint).expect("removed");
+    assert_eq!(store.pin("a", &pem, at(3)).expect("pinned").may, config.grants);
+}
+
+#[test]
+fn grants_that_cannot_be_read_are_not_taken_for_none() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = config(directory.path());
+    let store = Store::open(&config).expect("opens");
+    store.pin("a", &certificate(), at(1)).expect("pinned");
+    store.database().execute("UPDATE clients SET grants = '{\"input\": 7}'", []).expect("spoilt");
+    drop(store);
+    assert!(matches!(Store::open(&config), Err(StoreError::Database { .. })));
 }
 
 #[test]

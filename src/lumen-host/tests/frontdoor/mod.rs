@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use lumen_core::gamestream::http::{AppId, CodecMask, LaunchReply, LaunchRequest, Ports, Profile, SessionUrl};
 use lumen_host::admin::{
-    AdminClient, AdminServer, AdminState, NoSuchSession, SessionDirectory, SessionId, SessionInfo,
+    AdminClient, AdminServer, AdminState, NoSuchSession, SessionDirectory, SessionId, SessionInfo, Tally,
 };
 use lumen_host::apps::Surroundings;
 use lumen_host::config::{BasePort, Config, HostName};
@@ -29,6 +29,8 @@ use tokio::sync::oneshot;
 pub struct FakeSessions {
     pub running: Mutex<HashMap<Fingerprint, AppId>>,
     pub removed: Mutex<Vec<String>>,
+    pub regranted: Mutex<Vec<String>>,
+    pub tally: Mutex<Tally>,
     /// How long a launch takes.
     pub delay: Mutex<Duration>,
 }
@@ -86,6 +88,10 @@ impl LaunchService for FakeSessions {
     fn client_removed(&self, client: &ClientIdentity) {
         self.removed.lock().expect("unpoisoned").push(client.name.clone());
     }
+
+    fn grants_changed(&self, client: &ClientIdentity) {
+        self.regranted.lock().expect("unpoisoned").push(client.name.clone());
+    }
 }
 
 impl SessionDirectory for FakeSessions {
@@ -100,6 +106,10 @@ impl SessionDirectory for FakeSessions {
     fn encoders(&self) -> Vec<String> {
         vec!["fake (H.264)".to_owned()]
     }
+
+    fn tally(&self) -> Tally {
+        self.tally.lock().expect("unpoisoned").clone()
+    }
 }
 
 /// A host that runs until it is dropped.
@@ -109,6 +119,8 @@ pub struct TestHost {
     pub store: Arc<Store>,
     pub ports: Ports,
     pub admin_tcp: Option<SocketAddr>,
+    pub web: Option<SocketAddr>,
+    pub metrics: Option<SocketAddr>,
     directory: tempfile::TempDir,
     shutdown: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -158,6 +170,7 @@ impl TestHost {
             pairing,
             sessions: Arc::clone(&sessions) as _,
             launch: Arc::clone(&sessions) as _,
+            examine: Arc::new(|| Ok(serde_json::json!({ "version": "0", "status": "ok", "findings": [] }))),
             started: Instant::now(),
         };
         let thread = std::thread::spawn(move || {
@@ -165,7 +178,9 @@ impl TestHost {
             runtime.block_on(async {
                 let http = HttpServer::bind(shared).expect("free ports");
                 let admin = AdminServer::bind(admin).expect("a free socket");
-                ready.send(admin.tcp_address()).expect("the test waits");
+                ready
+                    .send([admin.tcp_address(), admin.web_address(), admin.metrics_address()])
+                    .expect("the test waits");
                 let (stop, stopping) = tokio::sync::watch::channel(());
                 let until = |mut stopping: tokio::sync::watch::Receiver<()>| async move {
                     let _ = stopping.changed().await;
@@ -178,8 +193,19 @@ impl TestHost {
                 });
             });
         });
-        let admin_tcp = wait.recv().expect("the host starts");
-        Self { config, sessions, store, ports, admin_tcp, directory, shutdown: Some(shutdown), thread: Some(thread) }
+        let [admin_tcp, web, metrics] = wait.recv().expect("the host starts");
+        Self {
+            config,
+            sessions,
+            store,
+            ports,
+            admin_tcp,
+            web,
+            metrics,
+            directory,
+            shutdown: Some(shutdown),
+            thread: Some(thread),
+        }
     }
 
     /// HTTP over IPv4.

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use lumen_host::config::{
-    AdminConfig, AppConfig, AudioSettings, ClientConfig, Config, DiscoveryConfig, ENV_PREFIX, EncoderSettings,
-    LogConfig, StreamConfig,
+    AdminConfig, AppConfig, AudioSettings, ClientConfig, Config, DiscoveryConfig, ENV_PREFIX, EncoderSettings, Grants,
+    LogConfig, MetricsConfig, StreamConfig, WebConfig,
 };
 use serde::de::value::Error;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
@@ -69,8 +69,11 @@ fn order_of(table: &str) -> &'static [&'static str] {
         "apps" => fields::<AppConfig>(),
         "discovery" => fields::<DiscoveryConfig>(),
         "clients" => fields::<ClientConfig>(),
+        "grants" => fields::<Grants>(),
         "log" => fields::<LogConfig>(),
         "admin" => fields::<AdminConfig>(),
+        "web" => fields::<WebConfig>(),
+        "metrics" => fields::<MetricsConfig>(),
         other => panic!("no type is known for the table {other}"),
     }
 }
@@ -93,7 +96,9 @@ fn key(page: &mut String, schema: &Value, table: &Value, path: &str, name: &str)
         facts.push(format!("`{ENV_PREFIX}{}`", full.to_uppercase().replace('.', "__")));
     }
     write(page, &format!("\n### `{full}`\n\n{}\n\n{}\n", facts.join(" · "), sentence(property)));
-    if let Some(choices) = kind["oneOf"].as_array() {
+    // Of a list, what each of it may be.
+    let element = resolved(schema, &kind["items"]);
+    if let Some(choices) = kind["oneOf"].as_array().or(element["oneOf"].as_array()) {
         page.push('\n');
         for choice in choices {
             write(page, &format!("- {}: {}\n", value(&choice["const"]), sentence(choice)));

@@ -2,6 +2,7 @@
 //! writes them again.
 #![allow(missing_docs)]
 
+mod api;
 mod commands;
 mod configuration;
 
@@ -16,6 +17,13 @@ fn configuration_page_is_printed_from_the_schema() {
 #[test]
 fn commands_page_is_printed_from_the_command_lines() {
     verify("commands.md", &commands::page(&[lumen_host::cli::command(), lumen_client::cli::command()]));
+}
+
+#[test]
+fn interface_page_and_document_are_printed_from_the_types() {
+    let document = lumen_host::admin::openapi();
+    verify("api.md", &api::page(&document));
+    verify("openapi.json", &(serde_json::to_string_pretty(&document).expect("JSON") + "\n"));
 }
 
 #[test]

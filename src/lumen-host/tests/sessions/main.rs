@@ -7,10 +7,12 @@
 mod away;
 mod crashes;
 mod crowd;
+mod grants;
 mod harness;
 mod intruders;
 #[expect(dead_code, reason = "shared with the tests of desktops, which use all of it")]
 mod leftovers;
 mod loss;
+mod metrics;
 mod rules;
 mod streams;

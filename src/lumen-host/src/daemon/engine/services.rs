@@ -7,7 +7,7 @@ use lumen_core::gamestream::control::{ClientMessage, HdrMode, HostMessage, Termi
 use lumen_core::gamestream::http::{AppId, CodecMask, LaunchReply, LaunchRequest};
 use lumen_core::gamestream::sdp::{Ping, SenderAddress, SessionIds};
 
-use crate::admin::{NoSuchSession, SessionDirectory, SessionInfo};
+use crate::admin::{NoSuchSession, SessionDirectory, SessionInfo, Tally};
 use crate::daemon::handover::Handover;
 use crate::daemon::launch::Control;
 use crate::daemon::worker::{self, WorkerEvents, WorkerExit};
@@ -64,6 +64,12 @@ impl LaunchService for Engine {
             self.end(id, EndReason::Administrator);
         }
     }
+
+    fn grants_changed(&self, client: &ClientIdentity) {
+        if let Some(session) = self.lock().of_owner(client.fingerprint.as_bytes()) {
+            session.tell(&ToWorker::ReleaseInput);
+        }
+    }
 }
 
 impl SessionDirectory for Engine {
@@ -80,6 +86,10 @@ impl SessionDirectory for Engine {
 
     fn encoders(&self) -> Vec<String> {
         self.config.encoders.clone()
+    }
+
+    fn tally(&self) -> Tally {
+        self.lock().ledger.tally.clone()
     }
 }
 
@@ -141,15 +151,30 @@ impl ControlEngine for Engine {
         let mut state = self.lock();
         let Some(session) = state.of_launch(launch) else { return };
         match message {
-            ClientMessage::Input(event) => session.tell(&ToWorker::Input(Box::new(event))),
-            ClientMessage::RequestIdr | ClientMessage::StartA => session.tell(&ToWorker::RequestIdr),
+            ClientMessage::Input(event) => {
+                // The one door for input: what is not granted never reaches the session.
+                if self.config.store.allows_input(&Fingerprint::new(session.spec.owner), &event) {
+                    session.tell(&ToWorker::Input(Box::new(event)));
+                } else {
+                    state.ledger.tally.input_refused += 1;
+                }
+            }
+            ClientMessage::RequestIdr => {
+                session.tell(&ToWorker::RequestIdr);
+                state.ledger.tally.key_frame_requests += 1;
+            }
+            ClientMessage::StartA => session.tell(&ToWorker::RequestIdr),
             ClientMessage::InvalidateReferences(range) => {
                 session.tell(&ToWorker::Invalidate { first: range.first(), last: range.last() });
+                state.ledger.tally.reference_invalidations += 1;
             }
             ClientMessage::FecStatus(status) => {
                 let sent = u32::from(status.total_data) + u32::from(status.total_parity);
                 let received = u32::from(status.received_data) + u32::from(status.received_parity);
-                session.tell(&ToWorker::Loss { sent, missing: sent.saturating_sub(received) });
+                let missing = sent.saturating_sub(received);
+                session.tell(&ToWorker::Loss { sent, missing });
+                state.ledger.tally.packets_reported += u64::from(sent);
+                state.ledger.tally.packets_missing += u64::from(missing);
             }
             // The state of the display belongs to what a client must know before its first frame.
             ClientMessage::StartB => {
@@ -191,6 +216,11 @@ impl MediaEngine for Engine {
 impl WorkerEvents for Engine {
     fn worker_said(&self, id: SessionId, message: FromWorker) {
         let mut state = self.lock();
+        let message = match message {
+            // Also of a session that ends.
+            FromWorker::Figures(figures) => return state.ledger.take(id, *figures),
+            message => message,
+        };
         let Some(session) = state.sessions.get_mut(&id) else { return };
         match message {
             FromWorker::Ready => {
@@ -209,6 +239,7 @@ impl WorkerEvents for Engine {
                 if let Some(launch) = &session.launch {
                     self.end_control(launch.id, Some(farewell(&reason)));
                 }
+                state.ledger.ended(&reason);
                 if let Some(session) = state.sessions.remove(&id) {
                     state.ending.insert(id, session.spec);
                 }
@@ -220,7 +251,7 @@ impl WorkerEvents for Engine {
                 }
             },
             FromWorker::Started(pid) => session.worker.is_process(pid),
-            FromWorker::Reunion(_) => {}
+            FromWorker::Reunion(_) | FromWorker::Figures(_) => {}
         }
     }
 
@@ -231,6 +262,7 @@ impl WorkerEvents for Engine {
             let ending = state.ending.get(&id).cloned();
             if let Some(session) = &session {
                 state.ending.insert(id, session.spec.clone());
+                state.ledger.crashed();
             }
             (session, ending)
         };
@@ -248,7 +280,10 @@ impl WorkerEvents for Engine {
         if died && !exit.in_order() {
             worker::steps_after(&spec);
         }
-        self.lock().ending.remove(&id);
+        let mut state = self.lock();
+        state.ending.remove(&id);
+        state.ledger.forget(id);
+        drop(state);
         self.changed.notify_all();
     }
 }

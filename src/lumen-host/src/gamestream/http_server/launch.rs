@@ -64,6 +64,9 @@ pub trait LaunchService: Send + Sync + 'static {
 
     /// The client was removed: whatever it streams must end.
     fn client_removed(&self, client: &ClientIdentity);
+
+    /// What the client may do has changed: nothing that it holds down stays so.
+    fn grants_changed(&self, client: &ClientIdentity);
 }
 
 /// Why a launch, resume or cancel is refused. The text is shown to the user of the client.
@@ -75,6 +78,9 @@ pub enum RefusedReason {
     /// No application has this number.
     #[error("This host has no application with number {0}")]
     UnknownApp(u32),
+    /// The running application is none that the client may start any more.
+    #[error("This client may not use {0} any more. Whoever runs the host decides that")]
+    NotGranted(String),
     /// The client's own application runs already.
     #[error("An application is running already. Resume it, or quit it first")]
     Busy,
@@ -100,7 +106,7 @@ impl RefusedReason {
     pub const fn code(&self) -> u32 {
         match self {
             Self::BadRequest(_) | Self::UnknownApp(_) | Self::Busy => 400,
-            Self::EncryptionRequired => 403,
+            Self::EncryptionRequired | Self::NotGranted(_) => 403,
             Self::NothingRunning | Self::TooManySessions(_) | Self::Failed(_) | Self::ShuttingDown => 503,
         }
     }

@@ -17,6 +17,7 @@ use lumen_core::gamestream::pairing::PairPath;
 
 pub(super) use super::reply::Body;
 use super::{ClientIdentity, RefusedReason, Shared, reply};
+use crate::config::Grants;
 use crate::gamestream::{box_art, interfaces};
 
 /// Longest request target that is served (protocol part 1, section 2.1).
@@ -36,9 +37,10 @@ pub(super) async fn answer(method: &Method, uri: &Uri, origin: Origin, shared: A
             let known = certificate.and_then(|fingerprint| shared.store.client(&fingerprint));
             match known {
                 Some(client) => {
+                    let may = client.may;
                     let client = ClientIdentity { fingerprint: client.fingerprint, name: client.name };
                     note_visit(&client, &shared);
-                    secure(method, path, query, origin, client, &shared).await
+                    secure(method, path, query, origin, client, may, &shared).await
                 }
                 None => Some(reply::error(&ErrorReply::unauthorised(path))),
             }
@@ -76,6 +78,7 @@ async fn secure(
     query: &str,
     origin: Origin,
     client: ClientIdentity,
+    may: Grants,
     shared: &Arc<Shared>,
 ) -> Option<Response<Body>> {
     if method != Method::GET {
@@ -85,10 +88,10 @@ async fn secure(
         "/serverinfo" => Some(reply::xml(server_info(origin, Some(&client), shared).to_xml(Channel::Https))),
         "/pair" => Some(pair(PairPath::Pair, query, origin, Channel::Https, shared).await),
         "/unpair" => Some(pair(PairPath::Unpair, query, origin, Channel::Https, shared).await),
-        "/applist" => Some(app_list(shared).await),
-        "/appasset" => app_asset(query, shared).await,
-        "/launch" => Some(launch(LaunchVerb::Launch, query, origin, client, shared).await),
-        "/resume" => Some(launch(LaunchVerb::Resume, query, origin, client, shared).await),
+        "/applist" => Some(app_list(&may, shared).await),
+        "/appasset" => app_asset(query, &may, shared).await,
+        "/launch" => Some(launch(LaunchVerb::Launch, query, origin, client, &may, shared).await),
+        "/resume" => Some(launch(LaunchVerb::Resume, query, origin, client, &may, shared).await),
         "/cancel" => Some(cancel(client, shared).await),
         _ => None,
     }
@@ -129,12 +132,12 @@ fn display_modes() -> Vec<DisplayMode> {
     sizes.into_iter().flat_map(|size| [30, 60, 120].map(|rate| mode(size, rate))).collect()
 }
 
-async fn app_list(shared: &Arc<Shared>) -> Response<Body> {
+async fn app_list(may: &Grants, shared: &Arc<Shared>) -> Response<Body> {
     let apps = Arc::clone(&shared.apps);
     // Directories may be on slow disks.
     let _ = tokio::task::spawn_blocking(move || apps.refresh()).await;
     let codecs = shared.launch.codec_mask();
-    let entries = shared.apps.entries();
+    let entries = shared.apps.entries_for(may);
     let apps = entries.iter().map(|entry| App {
         title: entry.config.name.to_string(),
         id: entry.id,
@@ -147,9 +150,9 @@ async fn app_list(shared: &Arc<Shared>) -> Response<Body> {
     }
 }
 
-async fn app_asset(query: &str, shared: &Arc<Shared>) -> Option<Response<Body>> {
+async fn app_asset(query: &str, may: &Grants, shared: &Arc<Shared>) -> Option<Response<Body>> {
     let id = Query::parse(query).ok()?.get("appid")?.parse().ok()?;
-    let app = shared.apps.find(id)?;
+    let app = shared.apps.find_for(may, id)?;
     let picture = tokio::task::spawn_blocking(move || box_art::of_app(app.config.image.as_deref(), app.art.as_ref()));
     picture.await.ok().map(reply::png)
 }
@@ -159,13 +162,15 @@ async fn launch(
     query: &str,
     origin: Origin,
     client: ClientIdentity,
+    may: &Grants,
     shared: &Arc<Shared>,
 ) -> Response<Body> {
     let request = match LaunchRequest::parse(verb, query) {
         Ok(request) => request,
         Err(error) => return refused(&RefusedReason::BadRequest(error.to_string()), verb.result_element(), &client),
     };
-    if shared.apps.find(request.app).is_none() {
+    // A client whose right to its running application was taken away is told that when it resumes, not this.
+    if verb == LaunchVerb::Launch && shared.apps.find_for(may, request.app).is_none() {
         return refused(&RefusedReason::UnknownApp(request.app), verb.result_element(), &client);
     }
     let service = Arc::clone(&shared.launch);
