@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -31,8 +31,10 @@ pub struct FakeSessions {
     pub removed: Mutex<Vec<String>>,
     pub regranted: Mutex<Vec<String>>,
     pub tally: Mutex<Tally>,
-    /// How long a launch takes.
-    pub delay: Mutex<Duration>,
+    /// Launches that have begun.
+    pub begun: AtomicUsize,
+    /// No launch ends while somebody has this.
+    pub held: Mutex<()>,
 }
 
 impl FakeSessions {
@@ -54,7 +56,8 @@ impl LaunchService for FakeSessions {
         local: SocketAddr,
         _: SocketAddr,
     ) -> Result<LaunchReply, RefusedReason> {
-        std::thread::sleep(*self.delay.lock().expect("unpoisoned"));
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        drop(self.held.lock().expect("unpoisoned"));
         let mut running = self.running.lock().expect("unpoisoned");
         if running.contains_key(&client.fingerprint) {
             return Err(RefusedReason::Busy);
