@@ -73,6 +73,9 @@ fi
 wlroots_packages=(sway foot grim wev coreutils fonts-dejavu-core)
 mutter_packages=(mutter dbus dbus-daemon pipewire pipewire-bin wireplumber weston xdg-desktop-portal)
 
+# Vulkan in software, what checks its use, and the compiler of shaders: for the tests of `lumen doctor --gpu`.
+vulkan_packages=(mesa-vulkan-drivers vulkan-validationlayers glslang-tools)
+
 # wait_for WHAT SECONDS COMMAND...: until the command succeeds.
 wait_for() {
   local what=$1 limit=$((SECONDS + $2)); shift 2

@@ -89,7 +89,8 @@ impl Report {
             max_frame_bytes: 1_000_000,
         };
         let x264_preset = if figure.contains("ultrafast") { X264Preset::Ultrafast } else { X264Preset::Superfast };
-        let mut encoder = match open(&config, EncoderPreference { encoder: Some(name), x264_preset }) {
+        let preference = EncoderPreference { encoder: Some(name), x264_preset, ..EncoderPreference::default() };
+        let mut encoder = match open(&config, preference) {
             Ok(encoder) => encoder,
             Err(error) => return eprintln!("{figure}: {error}"),
         };

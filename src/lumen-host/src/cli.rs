@@ -22,7 +22,9 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::admin::AdminClient;
 use crate::config::{self as configuration, Config, Loaded, Overrides, Sources};
-use crate::encode::EncoderPreference;
+use crate::encode::{EncoderInfo, EncoderPreference};
+use crate::zerocopy;
+use crate::zerocopy::report::Effort;
 
 /// Streams desktops and games to Moonlight clients
 #[derive(Debug, Parser)]
@@ -93,6 +95,27 @@ struct Doctor {
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
+    /// Try what GPUs are to do, instead: each stage that pictures take on them
+    #[arg(long)]
+    gpu: bool,
+    /// Take the time to try everything, with ten thousand frames, for a report about this GPU
+    #[arg(long, requires = "gpu")]
+    report: bool,
+}
+
+impl Doctor {
+    fn examine_gpus(&self, encoders: &anyhow::Result<Vec<EncoderInfo>>) -> anyhow::Result<ExitCode> {
+        let effort = if self.report { Effort::Whole } else { Effort::Short };
+        let report = zerocopy::report::examine(encoders, effort);
+        let mut out = io::stdout().lock();
+        match (self.json, self.report) {
+            (true, _) => output::json(&mut out, &report)?,
+            // As a block of its own wherever it is pasted.
+            (false, true) => write!(out, "```\n{report}```\n")?,
+            (false, false) => write!(out, "{report}")?,
+        }
+        Ok(if report.works() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
 }
 
 /// The definition of the command line, for the reference page.
@@ -146,6 +169,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Web(web) => web.run(&context),
         Command::Doctor(doctor) => {
             let encoders = crate::daemon::probe_encoders(EncoderPreference::default());
+            if doctor.gpu {
+                return doctor.examine_gpus(&encoders);
+            }
             let report = crate::doctor::examine(&context.sources(Overrides::default()), &encoders);
             let mut out = io::stdout().lock();
             if doctor.json {

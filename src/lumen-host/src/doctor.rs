@@ -113,6 +113,7 @@ pub fn examine(sources: &Sources, encoders: &anyhow::Result<Vec<EncoderInfo>>) -
     findings.push(network::addresses());
     findings.push(network::discovery(&config));
     findings.extend(checks::encoders(encoders));
+    findings.push(checks::nvenc(encoders));
     findings.extend(displays::findings());
     findings.push(network::segmentation());
     findings.push(network::buffers());

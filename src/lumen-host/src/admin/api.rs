@@ -67,6 +67,8 @@ pub struct SessionInfo {
     pub codec: Option<String>,
     /// Encoder.
     pub encoder: Option<String>,
+    /// Why a better encoder that should work does not encode.
+    pub encoder_fallback: Option<String>,
     /// Video bit rate in kbit/s.
     pub bitrate_kbps: Option<u32>,
     /// Frames sent.

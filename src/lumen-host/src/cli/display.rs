@@ -12,7 +12,6 @@ use super::Context;
 use crate::apps::{self, Surroundings};
 use crate::config::{AppConfig, Config, DisplayKind, HostName, Overrides};
 use crate::display;
-use crate::encode::EncoderPreference;
 use crate::frame::Mode;
 use crate::link::{AppSpec, SessionId, SessionSpec};
 
@@ -69,7 +68,7 @@ impl DisplayArgs {
             keep_alive: Duration::ZERO,
             directory: config.runtime_dir.join("sessions").join(id.to_string()),
             reunion: config.runtime_dir.join("workers.sock"),
-            encoder: EncoderPreference { encoder: config.encoder.only, x264_preset: config.encoder.x264_preset },
+            encoder: config.encoder.preference(),
         };
         Ok(OwnSession { spec })
     }

@@ -44,7 +44,13 @@ fn text(out: &mut impl Write, status: &Status) -> io::Result<()> {
     }
     writeln!(out)?;
     let rows: Vec<_> = status.sessions.iter().map(row).collect();
-    table(out, ["SESSION", "CLIENT", "APP", "STATE", "MODE", "VIDEO", "FRAMES", "DROPPED", "AGE"], &rows)
+    table(out, ["SESSION", "CLIENT", "APP", "STATE", "MODE", "VIDEO", "FRAMES", "DROPPED", "AGE"], &rows)?;
+    for session in &status.sessions {
+        if let Some(reason) = &session.encoder_fallback {
+            writeln!(out, "Session {}: a better encoder does not work: {reason}", session.id)?;
+        }
+    }
+    Ok(())
 }
 
 fn row(session: &SessionInfo) -> [String; 9] {

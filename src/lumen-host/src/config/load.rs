@@ -22,11 +22,12 @@ pub const DEFAULT_FILE: &str = "/etc/lumen/lumen.toml";
 /// Environment variables with this prefix set keys: `LUMEN_STREAM__KEEP_ALIVE=60` is `stream.keep_alive`.
 pub const ENV_PREFIX: &str = "LUMEN_";
 
-/// Variables with the prefix that are not keys: the file itself, where FFmpeg lies, what tests are told, and what
+/// Variables with the prefix that are not keys: the file itself, where FFmpeg and NVIDIA's driver lie, what tests are told, and what
 /// applications are told about their session, which a `lumen` in such a session sees as well.
-const ENV_RESERVED: [&str; 11] = [
+const ENV_RESERVED: [&str; 12] = [
     "LUMEN_CONFIG",
     "LUMEN_FFMPEG_DIR",
+    "LUMEN_NVIDIA_DIR",
     "LUMEN_BLESS",
     "LUMEN_TEST_FULL",
     "LUMEN_SESSION",

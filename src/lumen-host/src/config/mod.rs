@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::encode::{EncoderName, X264Preset};
+use crate::encode::{EncoderName, EncoderPreference, NvencOptions, NvencPreset, X264Preset};
 
 pub use apps::{AppConfig, DisplayKind, Instance, OnExit};
 pub use clients::{ClientConfig, DeclaredIdentity};
@@ -207,6 +207,19 @@ pub struct EncoderSettings {
     pub only: Option<EncoderName>,
     /// Preset of x264; slower ones look better at the same rate and cost more time.
     pub x264_preset: X264Preset,
+    /// Preset of NVENC; higher ones look better at the same rate and cost more time.
+    pub nvenc_preset: NvencPreset,
+    /// Whether NVENC renews the picture bit by bit all the time: what was lost heals without a key frame, at some cost of
+    /// quality.
+    pub intra_refresh: bool,
+}
+
+impl EncoderSettings {
+    /// As encoders are asked for.
+    pub fn preference(&self) -> EncoderPreference {
+        let nvenc = NvencOptions { preset: self.nvenc_preset, intra_refresh: self.intra_refresh };
+        EncoderPreference { encoder: self.only, x264_preset: self.x264_preset, nvenc }
+    }
 }
 
 /// `[audio]`: how sound is compressed.

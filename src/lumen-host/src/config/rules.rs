@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(remedy("apps.3.id"), "write a whole number from 1 to 2147483647");
         assert_eq!(remedy("apps.0.command.1"), "write a text in quotes, such as \"steam\"");
         assert_eq!(remedy("apps.0.environment.DISPLAY"), "write a text in quotes");
-        assert!(remedy("encoder.only").starts_with("write one of \"x264\", \"openh264\""));
+        assert!(remedy("encoder.only").starts_with("write one of \"nvenc\", \"x264\""));
         assert_eq!(rules.remedy("apps.0.colour"), None);
     }
 

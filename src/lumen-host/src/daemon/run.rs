@@ -11,7 +11,7 @@ use crate::admin::{AdminServer, AdminState, Examination};
 use crate::apps::Surroundings;
 use crate::config::Config;
 use crate::display::desktop::clean_up_abandoned;
-use crate::encode::{EncoderInfo, EncoderPreference};
+use crate::encode::EncoderInfo;
 use crate::gamestream::catalogue::AppCatalogue;
 use crate::gamestream::http_server::{HttpServer, Shared};
 use crate::gamestream::media_sockets::{self, MediaSockets};
@@ -54,7 +54,7 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let store = Arc::new(Store::open(&config)?);
     let apps = Arc::new(AppCatalogue::with_discovery(&config, &store, Surroundings::of_process())?);
     let offered = apps.entries().len();
-    let encoder = EncoderPreference { encoder: config.encoder.only, x264_preset: config.encoder.x264_preset };
+    let encoder = config.encoder.preference();
     let probe = tokio::task::spawn_blocking(move || super::worker::probe_encoders(encoder)).await??;
     let offer = offer(&config, &probe);
 

@@ -7,7 +7,7 @@ use rustix::fs::Access;
 use super::Finding;
 use crate::admin::{AdminClient, AdminClientError, Status};
 use crate::config::{self, Config, Overrides, Sources};
-use crate::encode::{Codec, EncoderInfo};
+use crate::encode::{Codec, EncoderInfo, EncoderName};
 
 /// The configuration in force; the defaults, if it is wrong.
 pub(super) fn config(sources: &Sources) -> (Config, Finding) {
@@ -96,4 +96,22 @@ pub(super) fn encoders(found: &anyhow::Result<Vec<EncoderInfo>>) -> [Finding; 2]
         ),
     };
     [broken.unwrap_or(video), ffmpeg]
+}
+
+/// Whether the encoder of an NVIDIA GPU is used, and why not.
+pub(super) fn nvenc(found: &anyhow::Result<Vec<EncoderInfo>>) -> Finding {
+    const CHECK: &str = "NVENC";
+    let infos = || found.iter().flatten();
+    if let Some(info) = infos().find(|info| info.name == EncoderName::Nvenc) {
+        return Finding::ok(CHECK, info.note.clone());
+    }
+    match infos().flat_map(|info| &info.passed_over).find(|other| other.name == EncoderName::Nvenc) {
+        Some(other) if !other.expected => Finding::warn(
+            CHECK,
+            format!("not used: {}", other.reason),
+            "what mends it stands in the reason; without it, pictures are encoded by the processor",
+        ),
+        Some(other) => Finding::ok(CHECK, format!("not used: {}", other.reason)),
+        None => Finding::ok(CHECK, "not looked for"),
+    }
 }

@@ -144,6 +144,12 @@ impl Row {
     }
 }
 
+/// The matrix as whole numbers with 16 bits after the point: for each of Y, Cb, Cr what eight-bit blue, green and red are
+/// multiplied by, and what is added. What converts elsewhere converts by these as well.
+pub fn fixed_rows(matrix: Matrix, range: Range, bits: u32) -> [[i32; 4]; 3] {
+    Row::all(matrix, range, bits).map(|Row { factors: [blue, green, red], offset, .. }| [blue, green, red, offset])
+}
+
 /// What eight-bit blue, green and red are multiplied by and what is added, for each of Y, Cb, Cr (section 4.4).
 fn coefficients(matrix: Matrix, range: Range, bits: u32) -> ([[f64; 3]; 3], [f64; 3]) {
     let (kr, kb) = match matrix {

@@ -1,7 +1,7 @@
 //! Encoders: pictures in, access units out, with no delay of their own.
 //!
-//! [`open`] chooses one: FFmpeg's, where its libraries are installed, else the built-in OpenH264. [`probe`] says what
-//! this machine can encode at all.
+//! [`open`] chooses one: the encoder of an NVIDIA GPU, where one works; FFmpeg's, where its libraries are installed; else
+//! the built-in OpenH264. [`probe`] says what this machine can encode at all, and why what would be better does not work.
 
 use std::sync::Arc;
 
@@ -14,11 +14,13 @@ pub mod annexb;
 pub mod convert;
 mod ffmpeg;
 mod null;
+mod nvenc;
 mod openh264;
 mod probe;
 pub mod rate;
 
-pub use probe::{EncoderInfo, open, probe, probe_preferred};
+pub use nvenc::{NvencOptions, NvencPreset};
+pub use probe::{Chosen, EncoderInfo, PassedOver, choose, open, probe, probe_preferred};
 
 pub use lumen_core::gamestream::http::{BitDepth, Chroma, Codec};
 pub use lumen_core::gamestream::sdp::{Matrix, Range};
@@ -91,6 +93,8 @@ pub struct Colour {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum EncoderName {
+    /// The encoder of NVIDIA's GPUs: H.264, HEVC, AV1.
+    Nvenc,
     /// libx264 through FFmpeg: H.264.
     X264,
     /// OpenH264, built in: H.264.
@@ -110,6 +114,7 @@ impl EncoderName {
     /// The name in logs and configuration.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Nvenc => "nvenc",
             Self::X264 => "x264",
             Self::OpenH264 => "openh264",
             Self::X265 => "x265",
@@ -161,6 +166,8 @@ pub struct EncoderPreference {
     pub encoder: Option<EncoderName>,
     /// Preset of x264.
     pub x264_preset: X264Preset,
+    /// For NVENC.
+    pub nvenc: NvencOptions,
 }
 
 /// Which picture a frame holds: a frame that is sent again need not be converted again.
@@ -215,6 +222,14 @@ pub struct AccessUnit<'a> {
 /// Why an encoder failed.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
+    /// This machine does not have what the encoder needs, which is nothing to wonder at.
+    #[error("{encoder} is not here: {reason}")]
+    Absent {
+        /// Name of the encoder.
+        encoder: &'static str,
+        /// What is not there.
+        reason: String,
+    },
     /// This encoder cannot do what was asked; another one may.
     #[error("{encoder} cannot encode this: {reason}")]
     Unsupported {

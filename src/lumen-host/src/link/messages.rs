@@ -278,6 +278,8 @@ impl fmt::Display for EndReason {
 pub struct SessionStats {
     /// Name of the video encoder, or empty before the first frame.
     pub encoder: String,
+    /// Why a better encoder that should work does not encode, or empty.
+    pub encoder_fallback: String,
     /// Frames handed to the network.
     pub frames_sent: u64,
     /// Key frames among them.

@@ -16,7 +16,7 @@ use lumen_core::gamestream::video::HostLatency;
 use crate::capture::{Capture, CaptureError, Captured};
 use crate::config::Pacing;
 use crate::daemon::packetizer_config;
-use crate::encode::{self, EncodeError, Encoder, EncoderPreference, FrameIndex, FrameKind, FrameRequest};
+use crate::encode::{self, Chosen, EncodeError, EncoderName, EncoderPreference, FrameIndex, FrameKind, FrameRequest};
 use crate::frame::{Frame, Timeline};
 use crate::link::{StreamSpec, VideoParams};
 use crate::net::gso::BatchSender;
@@ -34,6 +34,8 @@ const CAPTURE_PATIENCE: Duration = Duration::from_millis(50);
 const REFINEMENTS: u32 = 10;
 /// An encoder that broke is opened anew at most this often in a row.
 const MAX_REOPENS: u32 = 3;
+/// One that broke this often in a row is left alone for the rest of the stream, if there is another one.
+const LAST_CHANCE: u32 = 2;
 
 /// A running video stream. Dropping it stops its threads.
 #[derive(Debug)]
@@ -159,7 +161,8 @@ impl EncodeThread {
     }
 
     fn stream(&mut self) -> Result<(), StreamEnd> {
-        let mut encoder = self.open()?;
+        let mut broken = Vec::new();
+        let Chosen { mut name, mut encoder, .. } = self.open(&broken)?;
         let mut index = FrameIndex(1);
         let mut last: Option<Frame> = None;
         let mut last_serial = 0;
@@ -222,11 +225,16 @@ impl EncodeThread {
                 }
                 Err(error) => {
                     reopens += 1;
-                    tracing::warn!(%error, reopens, "the encoder broke; opening it anew");
+                    tracing::warn!(%error, reopens, "the encoder broke; opening one anew");
                     if reopens > MAX_REOPENS {
                         return Err(StreamEnd::Encoder(error));
                     }
-                    encoder = self.open()?;
+                    if reopens == LAST_CHANCE {
+                        broken.push(name);
+                    }
+                    // What the driver gives to one encoder may be needed for the next.
+                    drop(encoder);
+                    Chosen { name, encoder, .. } = self.open(&broken)?;
                     self.stats.count(|figures| figures.encoder_restarts += 1);
                     self.requests.idr();
                 }
@@ -236,12 +244,20 @@ impl EncodeThread {
         Ok(())
     }
 
-    fn open(&self) -> Result<Box<dyn Encoder>, StreamEnd> {
-        let encoder = encode::open(&self.params.encoder, self.choice).map_err(StreamEnd::Encoder)?;
-        let name = encoder.name();
+    fn open(&self, broken: &[EncoderName]) -> Result<Chosen, StreamEnd> {
+        let chosen = encode::choose(&self.params.encoder, self.choice, broken).map_err(StreamEnd::Encoder)?;
+        let name = chosen.name.as_str();
+        let unexpected: Vec<_> = chosen.passed_over.iter().filter(|other| !other.expected).collect();
+        for other in &unexpected {
+            tracing::warn!(encoder = other.name.as_str(), reason = other.reason, instead = name, "not encoding by it");
+        }
         tracing::info!(encoder = name, config = ?self.params.encoder, "encoding");
-        self.stats.update(|s| s.encoder = name.to_owned());
-        Ok(encoder)
+        let fallback: Vec<_> = unexpected.into_iter().map(ToString::to_string).collect();
+        self.stats.update(|s| {
+            s.encoder = name.to_owned();
+            s.encoder_fallback = fallback.join("; ");
+        });
+        Ok(chosen)
     }
 
     fn hand_over(&self, frame: EncodedFrame) {

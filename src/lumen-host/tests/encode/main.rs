@@ -34,7 +34,7 @@ const RATE: u64 = 4_000_000;
 
 fn config(name: EncoderName) -> EncoderConfig {
     let codec = match name {
-        EncoderName::OpenH264 | EncoderName::X264 | EncoderName::Null => Codec::H264,
+        EncoderName::OpenH264 | EncoderName::X264 | EncoderName::Nvenc | EncoderName::Null => Codec::H264,
         EncoderName::X265 => Codec::Hevc,
         EncoderName::SvtAv1 | EncoderName::AomAv1 => Codec::Av1,
     };
@@ -53,7 +53,8 @@ fn config(name: EncoderName) -> EncoderConfig {
 }
 
 fn open_named(name: EncoderName, config: &EncoderConfig) -> Box<dyn Encoder> {
-    let preference = EncoderPreference { encoder: Some(name), x264_preset: X264Preset::Superfast };
+    let preference =
+        EncoderPreference { encoder: Some(name), x264_preset: X264Preset::Superfast, ..EncoderPreference::default() };
     match open(config, preference) {
         Ok(encoder) => encoder,
         Err(error) => panic!("{error}. These tests need FFmpeg's libraries; scripts/test installs them"),

@@ -107,6 +107,7 @@ fn describe(session: &Session) -> SessionInfo {
         mode: Some(format!("{width}x{height}@{}", session.mode.fps())),
         codec: announced.map(|_| format!("{:?}", session.codec)),
         encoder: Some(session.stats.encoder.clone()).filter(|name| !name.is_empty()),
+        encoder_fallback: Some(session.stats.encoder_fallback.clone()).filter(|reason| !reason.is_empty()),
         bitrate_kbps: announced.map(|a| u32::try_from(a.stream.video.encoder.bitrate_bps / 1000).unwrap_or(u32::MAX)),
         frames_sent: session.stats.frames_sent,
         frames_dropped: session.stats.frames_dropped,
