@@ -5,6 +5,6 @@
 //! Nothing here knows packets, headers or sockets: shards are byte ranges of equal length.
 
 pub mod block_plan;
-mod gf16;
+pub mod gf16;
 pub mod gf8;
 pub mod scheme;

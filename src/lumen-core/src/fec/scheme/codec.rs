@@ -16,7 +16,19 @@ impl Encoder {
     /// An encoder for frames of every shape. The first frame of [`Scheme::Gf16`] in a process makes tables, which takes
     /// some milliseconds.
     pub fn new() -> Self {
-        Self { gf8: any_codec(), gf16: gf16::Encoder::new() }
+        Self { gf8: any_codec(), gf16: gf16::Encoder::new(gf16::Kernel::detect()) }
+    }
+
+    /// The same with another kernel for [`Scheme::Gf16`].
+    ///
+    /// # Errors
+    /// [`KernelUnavailable`](gf16::KernelUnavailable) if this machine cannot run it.
+    pub fn with_gf16_kernel(self, kernel: gf16::Kernel) -> Result<Self, gf16::KernelUnavailable> {
+        if kernel.is_available() {
+            Ok(Self { gf16: gf16::Encoder::new(kernel), ..self })
+        } else {
+            Err(gf16::KernelUnavailable(kernel))
+        }
     }
 
     /// Fills the parity shards of a frame that lies in `arena` as `layout` says; without parity there is nothing to do.
@@ -60,7 +72,19 @@ impl Decoder {
     /// A decoder for frames of every shape. The first lost shard of [`Scheme::Gf16`] in a process makes tables, which
     /// takes some milliseconds.
     pub fn new() -> Self {
-        Self { gf8: any_codec(), gf16: gf16::Decoder::new() }
+        Self { gf8: any_codec(), gf16: gf16::Decoder::new(gf16::Kernel::detect()) }
+    }
+
+    /// The same with another kernel for [`Scheme::Gf16`].
+    ///
+    /// # Errors
+    /// [`KernelUnavailable`](gf16::KernelUnavailable) if this machine cannot run it.
+    pub fn with_gf16_kernel(self, kernel: gf16::Kernel) -> Result<Self, gf16::KernelUnavailable> {
+        if kernel.is_available() {
+            Ok(Self { gf16: gf16::Decoder::new(kernel), ..self })
+        } else {
+            Err(gf16::KernelUnavailable(kernel))
+        }
     }
 
     /// Restores every lost data shard of a frame in place. `present` says which shards of the frame are valid. Lost data

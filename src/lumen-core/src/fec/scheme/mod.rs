@@ -1,6 +1,7 @@
 //! The two codes of lumen/1 behind one type. A frame is one [`Shape`]: so many data shards, so many parity shards, one
 //! length, one [`Scheme`]. An [`Encoder`] fills the parity of a frame, a [`Decoder`] restores lost data in place, and
-//! [`Progress`] tells a receiver, shard by shard, whether a frame can be restored yet.
+//! [`Progress`] tells a receiver, shard by shard, whether a frame can be restored yet. [`plan`] says which shape a frame of so
+//! many bytes should have, [`shard_len`] how long shards are on a path.
 //!
 //! The shards of a frame lie in one buffer at equal distances ([`Strided`]), data first, then parity, in the order in
 //! which they go over the wire; whatever lies between them (headers, tags) is left alone.
@@ -30,12 +31,14 @@
 //! ```
 
 mod codec;
+mod plan;
 mod progress;
 mod shape;
 mod shard_set;
 
 pub use super::gf8::Strided;
 pub use codec::{Decoder, Encoder, LayoutError, ReconstructError};
+pub use plan::{MOST_POINTS, ParityShare, PlanError, Receiver, choose, plan, points, shard_len};
 pub use progress::{Arrival, Progress};
 pub use shape::{Block, MAX_BLOCKS, MAX_SHARD_LEN, MAX_SHARDS, Scheme, Shape, ShapeError, UnknownScheme};
 pub use shard_set::ShardSet;
