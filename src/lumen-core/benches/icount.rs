@@ -89,7 +89,7 @@ fn frame(scheme: Scheme, lost: usize, rounds: usize) {
     let mut arena = arena(shape.total());
     encoder.encode(shape, &mut arena, LAYOUT).expect("fits");
     let mut present = scheme::ShardSet::full(shape.total());
-    (0..lost).for_each(|index| _ = present.remove(index * 16));
+    (0..lost).for_each(|index| _ = present.remove(index * 15));
     for _ in 0..rounds {
         if lost == 0 {
             encoder.encode(shape, black_box(&mut arena), LAYOUT).expect("fits");

@@ -13,7 +13,7 @@ const CHUNK: usize = 64;
 const CACHE: usize = 448 << 10;
 
 /// Fewest chunks of a column: below, preparing the factors costs more than the cache gives.
-const NARROWEST: usize = 2;
+const NARROWEST: usize = 4;
 
 /// A range of the chunks of all shards of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl Column {
 }
 
 /// Memory for a column of a block, at an address where no chunk crosses a cache line. Grows to what the largest block
-/// took: at most 8 MiB.
+/// took: at most 16 MiB.
 #[derive(Debug, Default)]
 pub(super) struct Work(Vec<u8>);
 
