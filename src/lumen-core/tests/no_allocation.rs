@@ -1,10 +1,12 @@
 //! In steady state neither half of the video path allocates: not the packetizer, and not the reassembler if frame
-//! buffers are given back.
+//! buffers are given back. Nor do the codes of lumen/1.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use lumen_core::crypto::PacketKey;
+use lumen_core::fec::gf16::Kernel;
+use lumen_core::fec::scheme::{Decoder, Encoder, ParityShare, Progress, Receiver, Scheme, Shape, plan};
 use lumen_core::gamestream::packetizer::{
     FrameToSend, Oversize, PacketArena, Packetizer, PacketizerConfig, ParityPolicy,
 };
@@ -92,4 +94,37 @@ fn frames_are_sent_and_received_without_allocation() {
     }
     assert!(allocations[0] > 0, "the allocator does not count");
     assert_eq!(allocations[1..], [0, 0]);
+}
+
+#[test]
+fn whole_frames_are_protected_and_restored_without_allocation() {
+    let share = ParityShare::per_mille(200);
+    let largest = Shape::new(Scheme::Gf16, 741, 149, 1408).expect("a shape");
+    for kernel in Kernel::available() {
+        let mut encoder = Encoder::new().with_gf16_kernel(kernel).expect("available");
+        let mut decoder = Decoder::new().with_gf16_kernel(kernel).expect("available");
+        let mut progress = Progress::new(largest);
+        let mut arena = vec![0x5A; 2 * largest.total() * 1440];
+        let mut allocations = Vec::with_capacity(3);
+        let mut schemes = [0; 2];
+        for _round in 0..3 {
+            let before = ALLOCATIONS.get();
+            for bytes in [741 * 1408, 20_000, 1, 400 * 1408, 150_000, 600 * 1408, 740 * 1408] {
+                for receiver in [Receiver::Fast, Receiver::Modest] {
+                    let shape = plan(bytes, 1408, share, receiver).expect("a plan");
+                    schemes[usize::from(shape.scheme() == Scheme::Gf16)] += 1;
+                    let layout = shape.strided(32);
+                    encoder.encode(shape, &mut arena, layout).expect("fits");
+                    progress.reset(shape);
+                    (0..shape.total()).filter(|index| index % 7 != 0).for_each(|index| _ = progress.insert(index));
+                    assert!(progress.is_decodable());
+                    let restored = decoder.reconstruct(shape, &mut arena, layout, progress.present());
+                    assert_eq!(restored, Ok(shape.data().div_ceil(7)));
+                }
+            }
+            allocations.push(ALLOCATIONS.get() - before);
+        }
+        assert!(allocations[0] > 0 && schemes.iter().all(|&count| count > 0), "{schemes:?} frames of the schemes");
+        assert_eq!(allocations[1..], [0, 0], "{kernel}");
+    }
 }
