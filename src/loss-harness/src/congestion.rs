@@ -115,6 +115,14 @@ struct Packet {
     sent: Timestamp,
 }
 
+/// What the receiver says.
+#[derive(Debug, Clone)]
+struct Report {
+    receipts: Vec<Receipt>,
+    /// When the newest packet was sent, and how long ago it arrived.
+    newest: Option<(Timestamp, Duration)>,
+}
+
 /// Streams over `path`.
 pub fn run(path: &Path, seed: u64) -> Trace {
     let random = Random::new(seed);
@@ -126,7 +134,7 @@ pub fn run(path: &Path, seed: u64) -> Trace {
         ..LinkConfig::clean(Duration::from_millis(path.delay_ms))
     };
     let mut link = Link::new(config(RATES[0].1), random.fork(1).bits());
-    let mut reports: Link<(Vec<Receipt>, Option<(Timestamp, Duration)>)> =
+    let mut reports: Link<Report> =
         Link::new(LinkConfig::clean(Duration::from_millis(path.delay_ms)), random.fork(2).bits());
     let mut control = CongestionControl::new(CongestionConfig {
         least: BitsPerSecond(500_000),
@@ -178,9 +186,9 @@ pub fn run(path: &Path, seed: u64) -> Trace {
                 next_report = now + REPORT_EVERY;
                 let held =
                     newest.take().map(|(sent, arrived): (Timestamp, Timestamp)| (sent, now.saturating_since(arrived)));
-                reports.send(now, 200, (std::mem::take(&mut receipts), held));
+                reports.send(now, 200, Report { receipts: std::mem::take(&mut receipts), newest: held });
             }
-            while let Some((_, (receipts, newest))) = reports.receive(now) {
+            while let Some((_, Report { receipts, newest })) = reports.receive(now) {
                 if let Some((sent, held)) = newest {
                     control.round_trip(now.saturating_since(sent).saturating_sub(held));
                 }

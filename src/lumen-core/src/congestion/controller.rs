@@ -314,8 +314,13 @@ mod tests {
         let mut control = CongestionControl::new(CongestionConfig { least, start: least, most });
         let mut random = crate::netsim::Random::new(2);
         for _ in 0..20_000 {
-            let mut time =
-                || Timestamp::from_micros(if random.bits() % 3 == 0 { random.bits() } else { random.below(1 << 30) });
+            let mut time = || {
+                Timestamp::from_micros(if random.bits().is_multiple_of(3) {
+                    random.bits()
+                } else {
+                    random.below(1 << 30)
+                })
+            };
             let receipt = Receipt::Arrived { sent: time(), arrived: time(), bytes: 1400, frame: time().as_micros() };
             control.report(&[receipt, Receipt::Lost], time());
             assert!((least..=most).contains(&control.target()));

@@ -176,7 +176,7 @@ mod tests {
             let missing = (0..48).filter(|_| process.next_is_lost()).count() as u16;
             let new = if missing > 0 {
                 control.report(&status(frame, missing))
-            } else if frame % 30 == 0 {
+            } else if frame.is_multiple_of(30) {
                 control.quiet(FrameIndex(frame), 48)
             } else {
                 None

@@ -303,7 +303,7 @@ impl Session {
         self.outcome.key_frames += u64::from(kind == FrameKind::Idr);
         self.outcome.repairs += u64::from(kind == FrameKind::AfterInvalidation);
         self.sent.insert(self.index.0, data);
-        if self.index.0 % 8 == 0 {
+        if self.index.0.is_multiple_of(8) {
             let rumble = HostMessage::Rumble(Rumble {
                 controller: ControllerIndex::new(0).expect("below 16"),
                 low_frequency: self.index.0 as u16,
