@@ -5,10 +5,13 @@
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
+pub mod congestion;
 pub mod crypto;
 pub mod enet;
 pub mod entropy;
 pub mod fec;
 pub mod gamestream;
+pub mod loss_control;
+pub mod netsim;
 pub mod strip;
 pub mod time;

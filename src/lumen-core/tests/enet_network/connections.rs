@@ -6,11 +6,12 @@ use lumen_core::enet::wire::{Body, Command, Datagram, Header, PEER_CHANNEL};
 use lumen_core::enet::{
     Delivery, DisconnectCause, DropReason, Event, HostConfig, Marking, PeerAddress, SendError, UnknownPeer,
 };
+use lumen_core::netsim::{LinkConfig, Loss};
 use lumen_core::time::Timestamp;
 
-use crate::network::{End, Link, Network, client_address, host, server_address};
+use crate::network::{CLEAN, End, Network, client_address, host, lossy, server_address};
 
-const ROUGH: Link = Link::lossy(0.15, 20, 20);
+const ROUGH: LinkConfig = lossy(0.15, 20, 20);
 
 fn ends(events: Vec<(End, Event)>) -> Vec<(End, u32, DisconnectCause)> {
     let end = |(end, event)| match event {
@@ -45,7 +46,7 @@ fn nothing_reliable_is_lost_before_a_later_disconnect() {
 
 #[test]
 fn a_later_disconnect_lets_unreliable_messages_leave_first() {
-    let mut network = Network::new(Link::CLEAN, 1);
+    let mut network = Network::new(CLEAN, 1);
     let (_, peer) = network.connect();
     network.client.send(peer, 0, b"last", Delivery::Unreliable).unwrap();
     network.client.disconnect_later(peer, 1);
@@ -57,7 +58,7 @@ fn a_later_disconnect_lets_unreliable_messages_leave_first() {
 #[test]
 fn a_disconnect_is_confirmed_even_if_its_acknowledgement_is_lost() {
     for seed in 0..20 {
-        let mut network = Network::new(Link { loss: 0.4, ..ROUGH }, seed);
+        let mut network = Network::new(LinkConfig { loss: Loss::Independent(0.25), ..ROUGH }, seed);
         let (peer, _) = network.connect();
         network.server.disconnect(peer, 3);
         let start = network.now;
@@ -88,14 +89,14 @@ fn both_ends_may_disconnect_at_once() {
 
 #[test]
 fn disconnect_now_tells_the_peer_and_tells_it_again() {
-    let mut network = Network::new(Link::CLEAN, 1);
+    let mut network = Network::new(CLEAN, 1);
     let (at_server, at_client) = network.connect();
     network.run(Duration::from_secs(2));
     network.server.disconnect_now(at_server, 5);
     assert_eq!(network.server.address(at_server), None);
-    network.link.loss = 1.0;
+    network.set_loss(1.0);
     assert!(network.run(Duration::from_millis(50)).is_empty(), "lost");
-    network.link.loss = 0.0;
+    network.set_loss(0.0);
     network.client.send(at_client, 0, b"hello?", Delivery::Reliable).unwrap();
     let events = network.run(Duration::from_millis(200));
     assert_eq!(ends(events), [(End::Client, 5, DisconnectCause::ByPeer)]);
@@ -103,10 +104,10 @@ fn disconnect_now_tells_the_peer_and_tells_it_again() {
 
 #[test]
 fn a_peer_that_acknowledges_nothing_is_gone_after_ten_seconds() {
-    let mut network = Network::new(Link::CLEAN, 1);
+    let mut network = Network::new(CLEAN, 1);
     network.connect();
     network.run(Duration::from_secs(3));
-    network.link.loss = 1.0;
+    network.set_loss(1.0);
     let start = network.now;
     let mut events = Vec::new();
     while events.len() < 2 {
@@ -121,12 +122,12 @@ fn a_peer_that_acknowledges_nothing_is_gone_after_ten_seconds() {
 
 #[test]
 fn a_silence_of_nine_seconds_is_survived() {
-    let mut network = Network::new(Link::CLEAN, 1);
+    let mut network = Network::new(CLEAN, 1);
     let (_, peer) = network.connect();
     network.client.send(peer, 0, b"before", Delivery::Reliable).unwrap();
-    network.link.loss = 1.0;
+    network.set_loss(1.0);
     assert!(network.run(Duration::from_secs(9)).is_empty());
-    network.link.loss = 0.0;
+    network.set_loss(0.0);
     let events = network.run(Duration::from_secs(10));
     assert_eq!(events.len(), 1);
     assert!(matches!(events[0], (End::Server, Event::Message { .. })), "{events:?}");
@@ -134,7 +135,7 @@ fn a_silence_of_nine_seconds_is_survived() {
 
 #[test]
 fn an_attempt_that_nobody_answers_fails() {
-    let mut network = Network::new(Link::lossy(1.0, 1, 0), 1);
+    let mut network = Network::new(lossy(1.0, 1, 0), 1);
     network.client.connect(server_address(), 48, 0).unwrap();
     let start = network.now;
     let mut marked = Vec::new();
@@ -159,14 +160,14 @@ fn an_attempt_that_nobody_answers_fails() {
 #[test]
 fn connections_survive_heavy_loss_at_their_start() {
     for seed in 0..30 {
-        let mut network = Network::new(Link::lossy(0.3, 20, 20), seed);
+        let mut network = Network::new(lossy(0.3, 20, 20), seed);
         network.connect();
     }
 }
 
 #[test]
 fn an_idle_connection_is_pinged_every_half_second_and_measures_its_round_trip() {
-    let mut network = Network::new(Link::CLEAN, 1);
+    let mut network = Network::new(CLEAN, 1);
     let (at_server, _) = network.connect();
     network.run(Duration::from_secs(5));
     let before = network.server.statistics(at_server).unwrap().transmissions;
@@ -178,7 +179,7 @@ fn an_idle_connection_is_pinged_every_half_second_and_measures_its_round_trip() 
 
 #[test]
 fn channels_and_ids_that_do_not_exist_are_refused() {
-    let mut network = Network::new(Link::CLEAN, 1);
+    let mut network = Network::new(CLEAN, 1);
     let (at_server, at_client) = network.connect();
     let bad = SendError::BadChannel { channel: 48, count: 48 };
     assert_eq!(network.client.send(at_client, 48, b"", Delivery::Reliable), Err(bad));
@@ -197,7 +198,7 @@ fn channels_and_ids_that_do_not_exist_are_refused() {
 
 #[test]
 fn a_client_that_roams_is_followed_only_when_its_owner_says_so() {
-    let mut network = Network::new(Link::CLEAN, 1);
+    let mut network = Network::new(CLEAN, 1);
     let (at_server, at_client) = network.connect();
     network.run(Duration::from_secs(1));
     let roamed = client_address(50_001);
@@ -215,7 +216,7 @@ fn a_client_that_roams_is_followed_only_when_its_owner_says_so() {
 
 #[test]
 fn a_guessed_disconnect_from_elsewhere_does_nothing() {
-    let mut network = Network::new(Link::CLEAN, 1);
+    let mut network = Network::new(CLEAN, 1);
     let (at_server, _) = network.connect();
     let mut forged = Vec::new();
     Header { slot: Some(0), session: 0, sent_time: None }.encode(&mut forged);
@@ -295,7 +296,7 @@ fn slots_run_out() {
 
 #[test]
 fn datagrams_of_an_earlier_connection_of_the_slot_are_ignored() {
-    let mut network = Network::new(Link::CLEAN, 1);
+    let mut network = Network::new(CLEAN, 1);
     let (at_server, at_client) = network.connect();
     network.client.send(at_client, 0, b"stale", Delivery::Reliable).unwrap();
     let stale = network.client.poll_transmit(network.now).unwrap().bytes;

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use lumen_core::enet::{Delivery, Event};
+use lumen_core::netsim::{LinkConfig, Loss};
 
-use crate::network::{End, Link, Network};
+use crate::network::{CLEAN, End, Network, lossy};
 
-const ROUGH: Link =
-    Link { loss: 0.15, duplication: 0.05, delay: Duration::from_millis(20), jitter: Duration::from_millis(20) };
+const ROUGH: LinkConfig = LinkConfig { duplication: 0.05, ..lossy(0.15, 20, 20) };
 
 fn message(channel: u8, number: u32, length: usize) -> Vec<u8> {
     let mut bytes = vec![channel];
@@ -24,7 +24,7 @@ fn number(bytes: &[u8]) -> u32 {
 #[test]
 fn reliable_messages_arrive_once_and_in_order_per_channel() {
     for (loss, seed) in [(0.01, 1), (0.05, 2), (0.15, 3), (0.15, 4), (0.3, 5)] {
-        let mut network = Network::new(Link { loss, ..ROUGH }, seed);
+        let mut network = Network::new(LinkConfig { loss: Loss::Independent(loss), ..ROUGH }, seed);
         let (_, peer) = network.connect();
         let lengths = [0, 8, 100, 862, 867, 868, 2000, 16_000, 60_000];
         let mut received: HashMap<u8, u32> = HashMap::new();
@@ -88,7 +88,7 @@ fn unreliable_messages_arrive_at_most_once_and_never_late() {
 
 #[test]
 fn unsequenced_messages_arrive_at_most_once() {
-    let mut network = Network::new(Link { duplication: 0.5, ..ROUGH }, 12);
+    let mut network = Network::new(LinkConfig { duplication: 0.5, ..ROUGH }, 12);
     let (_, peer) = network.connect();
     let mut events = Vec::new();
     for round in 0..3000 {
@@ -106,7 +106,7 @@ fn unsequenced_messages_arrive_at_most_once() {
 
 #[test]
 fn on_a_clean_link_every_unreliable_message_arrives_in_order_with_the_reliable_ones() {
-    let mut network = Network::new(Link::CLEAN, 13);
+    let mut network = Network::new(CLEAN, 13);
     let (_, peer) = network.connect();
     for round in 0..100 {
         let delivery = if round % 3 == 0 { Delivery::Reliable } else { Delivery::Unreliable };
@@ -125,7 +125,7 @@ fn on_a_clean_link_every_unreliable_message_arrives_in_order_with_the_reliable_o
 
 #[test]
 fn an_oversized_unreliable_message_becomes_reliable() {
-    let mut network = Network::new(Link::CLEAN, 14);
+    let mut network = Network::new(CLEAN, 14);
     let (_, peer) = network.connect();
     network.client.send(peer, 0, &message(0, 1, 5000), Delivery::Unreliable).unwrap();
     network.client.send(peer, 0, &message(0, 2, 5000), Delivery::Unsequenced).unwrap();
@@ -139,7 +139,7 @@ fn an_oversized_unreliable_message_becomes_reliable() {
 #[test]
 fn the_clock_of_the_wire_may_wrap() {
     for start in [65_536_u64 * 20, 1 << 32, (1 << 32) * 3 + 65_536] {
-        let mut network = Network::new(Link { duplication: 0.0, loss: 0.0, ..ROUGH }, 15);
+        let mut network = Network::new(LinkConfig { duplication: 0.0, loss: Loss::None, ..ROUGH }, 15);
         network.now = lumen_core::time::Timestamp::from_millis(start - 3000);
         let (_, peer) = network.connect();
         let mut messages = 0;
@@ -158,9 +158,9 @@ fn the_clock_of_the_wire_may_wrap() {
 
 #[test]
 fn a_peer_that_cannot_keep_up_fills_a_bounded_queue() {
-    let mut network = Network::new(Link::CLEAN, 16);
+    let mut network = Network::new(CLEAN, 16);
     let (_, peer) = network.connect();
-    network.link.loss = 1.0;
+    network.set_loss(1.0);
     let refused = (0..2000).find_map(|_| network.client.send(peer, 0, &[0; 1000], Delivery::Reliable).err());
     assert_eq!(refused, Some(lumen_core::enet::SendError::QueueFull));
     network.run(Duration::from_secs(1));

@@ -8,11 +8,11 @@ use lumen_core::enet::{Delivery, DropReason, Event, Host, HostConfig, Limits, Pe
 use lumen_core::time::Timestamp;
 use proptest::prelude::*;
 
-use crate::network::{End, Link, Network, client_address};
+use crate::network::{CLEAN, End, Network, client_address};
 
 /// A server with one connection, and the address that it was opened from.
 fn connected() -> (Network, PeerId) {
-    let mut network = Network::new(Link::CLEAN, 1);
+    let mut network = Network::new(CLEAN, 1);
     let (peer, _) = network.connect();
     network.run(Duration::from_millis(100));
     (network, peer)

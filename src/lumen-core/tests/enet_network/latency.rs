@@ -6,21 +6,22 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use lumen_core::enet::{Delivery, Event, HostConfig, Limits};
+use lumen_core::netsim::LinkConfig;
 use lumen_core::time::Timestamp;
 
-use crate::network::{End, Link, Network};
+use crate::network::{End, Network, lossy};
 
 struct Setup {
-    link: Link,
+    link: LinkConfig,
     messages: u32,
     /// p50, p95, p99 of C to C in milliseconds; the larger ones where a range was measured.
     reference: [u64; 3],
 }
 
 const SETUPS: [Setup; 3] = [
-    Setup { link: Link::lossy(0.01, 10, 2), messages: 300, reference: [24, 90, 180] },
-    Setup { link: Link::lossy(0.05, 10, 6), messages: 400, reference: [29, 164, 342] },
-    Setup { link: Link::lossy(0.15, 20, 20), messages: 300, reference: [279, 1146, 1748] },
+    Setup { link: lossy(0.01, 10, 2), messages: 300, reference: [24, 90, 180] },
+    Setup { link: lossy(0.05, 10, 6), messages: 400, reference: [29, 164, 342] },
+    Setup { link: lossy(0.15, 20, 20), messages: 300, reference: [279, 1146, 1748] },
 ];
 
 fn length(number: u32) -> usize {
@@ -103,12 +104,13 @@ fn echo_latency_under_loss_is_that_of_the_reference() {
         for (median, percent) in medians.iter_mut().zip([50, 95, 99]) {
             let mut figures: Vec<_> = runs.iter().map(|run| percentile(run, percent)).collect();
             figures.sort_unstable();
-            println!("loss {:>4}: p{percent} of 9 runs {figures:?}", setup.link.loss);
+            println!("loss {:>4}: p{percent} of 9 runs {figures:?}", setup.link.loss.rate());
             *median = figures[figures.len() / 2];
         }
         println!(
             "loss {:>4}: p50/p95/p99 {medians:?} ms (median of 9 runs); reference {:?} ms",
-            setup.link.loss, setup.reference
+            setup.link.loss.rate(),
+            setup.reference
         );
         for (median, reference) in medians.iter().zip(setup.reference) {
             assert!(*median * 10 <= reference * 12, "{medians:?} against {:?}", setup.reference);

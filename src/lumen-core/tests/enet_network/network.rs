@@ -1,53 +1,22 @@
 //! The simulated network and the run loop of its two ends.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use lumen_core::enet::{Event, Host, HostConfig, PeerAddress, PeerId, Transmit};
+use lumen_core::netsim::{Link, LinkConfig, Loss, Random};
 use lumen_core::time::Timestamp;
 
-/// How datagrams fare in one direction or the other.
-#[derive(Debug, Clone, Copy)]
-pub struct Link {
-    pub loss: f64,
-    pub duplication: f64,
-    pub delay: Duration,
-    /// Added to the delay, evenly distributed from 0; reorders.
-    pub jitter: Duration,
-}
-
-impl Link {
-    pub const CLEAN: Self =
-        Self { loss: 0.0, duplication: 0.0, delay: Duration::from_millis(10), jitter: Duration::ZERO };
-
-    pub const fn lossy(loss: f64, delay_ms: u64, jitter_ms: u64) -> Self {
-        Self {
-            loss,
-            duplication: 0.0,
-            delay: Duration::from_millis(delay_ms),
-            jitter: Duration::from_millis(jitter_ms),
-        }
+/// Both directions lose, delay and reorder.
+pub const fn lossy(loss: f64, delay_ms: u64, jitter_ms: u64) -> LinkConfig {
+    LinkConfig {
+        loss: Loss::Independent(loss),
+        jitter: Duration::from_millis(jitter_ms),
+        ..LinkConfig::clean(Duration::from_millis(delay_ms))
     }
 }
 
-/// SplitMix64.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub fn fraction(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
-    }
-}
+pub const CLEAN: LinkConfig = LinkConfig::clean(Duration::from_millis(10));
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -55,18 +24,16 @@ pub enum End {
     Client,
 }
 
-/// Arrival, tie breaker, whether it goes to the server, sender's address, payload.
-type Travelling = (Timestamp, u64, bool, SocketAddr, Vec<u8>);
+/// Sender's address, payload.
+type Travelling = (SocketAddr, Vec<u8>);
 
 pub struct Network {
     pub server: Host,
     pub client: Host,
     pub now: Timestamp,
-    pub link: Link,
     pub client_address: PeerAddress,
-    random: Random,
-    wire: BinaryHeap<Reverse<Travelling>>,
-    order: u64,
+    to_server: Link<Travelling>,
+    to_client: Link<Travelling>,
 }
 
 pub fn server_address() -> PeerAddress {
@@ -78,25 +45,30 @@ pub fn client_address(port: u16) -> PeerAddress {
 }
 
 pub fn host(config: HostConfig, seed: u64) -> Host {
-    let mut random = Random(seed);
-    Host::new(config, move |bytes: &mut [u8]| bytes.fill_with(|| random.next() as u8))
+    let mut random = Random::new(seed);
+    Host::new(config, move |bytes: &mut [u8]| random.fill(bytes))
 }
 
 impl Network {
-    pub fn new(link: Link, seed: u64) -> Self {
+    pub fn new(link: LinkConfig, seed: u64) -> Self {
         Self::with_config(link, seed, HostConfig::host(), HostConfig::client())
     }
 
-    pub fn with_config(link: Link, seed: u64, server: HostConfig, client: HostConfig) -> Self {
+    pub fn with_config(link: LinkConfig, seed: u64, server: HostConfig, client: HostConfig) -> Self {
         Self {
             server: host(server, seed ^ 1),
             client: host(client, seed ^ 2),
             now: Timestamp::from_millis(1_000_000),
-            link,
             client_address: client_address(50_000),
-            random: Random(seed),
-            wire: BinaryHeap::new(),
-            order: 0,
+            to_server: Link::new(link, seed ^ 3),
+            to_client: Link::new(link, seed ^ 4),
+        }
+    }
+
+    /// Loses so much from now on, in both directions.
+    pub fn set_loss(&mut self, rate: f64) {
+        for link in [&mut self.to_server, &mut self.to_client] {
+            link.set_config(LinkConfig { loss: Loss::Independent(rate), ..link.config() }, self.now);
         }
     }
 
@@ -123,19 +95,23 @@ impl Network {
     /// events of both ends.
     pub fn step(&mut self, limit: Timestamp) -> Vec<(End, Event)> {
         self.flush();
-        let arrival = self.wire.peek().map(|Reverse((at, ..))| *at);
-        let next = [arrival, self.server.timeout(), self.client.timeout()].into_iter().flatten().min();
+        let next =
+            [self.to_server.next_event(), self.to_client.next_event(), self.server.timeout(), self.client.timeout()]
+                .into_iter()
+                .flatten()
+                .min();
         let next = next.unwrap_or(limit).max(self.now);
         if next > limit {
             self.now = limit;
             return Vec::new();
         }
         self.now = next;
-        while self.wire.peek().is_some_and(|Reverse((at, ..))| *at <= self.now) {
-            let Some(Reverse((_, _, to_server, from, bytes))) = self.wire.pop() else { break };
-            let receiver = if to_server { &mut self.server } else { &mut self.client };
-            // What is ignored, is ignored.
-            let _ = receiver.receive(PeerAddress::new(from), &bytes, self.now);
+        // What is ignored, is ignored.
+        while let Some((_, (from, bytes))) = self.to_server.receive(self.now) {
+            let _ = self.server.receive(PeerAddress::new(from), &bytes, self.now);
+        }
+        while let Some((_, (from, bytes))) = self.to_client.receive(self.now) {
+            let _ = self.client.receive(PeerAddress::new(from), &bytes, self.now);
         }
         self.server.handle_timeout(self.now);
         self.client.handle_timeout(self.now);
@@ -162,27 +138,15 @@ impl Network {
 
     /// Puts what both ends want to send on the wire.
     pub fn flush(&mut self) {
-        while let Some(transmit) = self.server.poll_transmit(self.now) {
-            self.carry(false, server_address(), transmit);
-        }
-        while let Some(transmit) = self.client.poll_transmit(self.now) {
-            self.carry(true, self.client_address, transmit);
-        }
-    }
-
-    fn carry(&mut self, to_server: bool, from: PeerAddress, Transmit { to, bytes, .. }: Transmit) {
-        let reaches = if to_server { server_address() } else { self.client_address };
-        if to.remote() != reaches.remote() {
-            return;
-        }
-        let copies = if self.random.fraction() < self.link.duplication { 2 } else { 1 };
-        for _ in 0..copies {
-            if self.random.fraction() < self.link.loss {
-                continue;
+        while let Some(Transmit { to, bytes, .. }) = self.server.poll_transmit(self.now) {
+            if to.remote() == self.client_address.remote() {
+                self.to_client.send(self.now, bytes.len(), (server_address().remote(), bytes));
             }
-            let at = self.now + self.link.delay + self.link.jitter.mul_f64(self.random.fraction());
-            self.order += 1;
-            self.wire.push(Reverse((at, self.order, to_server, from.remote(), bytes.clone())));
+        }
+        while let Some(Transmit { to, bytes, .. }) = self.client.poll_transmit(self.now) {
+            if to.remote() == server_address().remote() {
+                self.to_server.send(self.now, bytes.len(), (self.client_address.remote(), bytes));
+            }
         }
     }
 }

@@ -1,30 +1,33 @@
 //! How much parity a block gets: a percentage, and more for small blocks.
 //!
 //! A fixed percentage protects small frames badly: of 15 packets and 3 of parity, more than 3 are lost once in 60
-//! frames at 5 % loss. [`ParityPolicy::for_loss`] asks the binomial distribution instead: the fewest parity packets
+//! frames at 5 % loss. [`ParityPolicy::for_loss`] asks the distribution of losses instead: the fewest parity packets
 //! with which a frame is lost no more often than wanted. Whatever comes out is a count that the client can compute from
 //! the header percentage (protocol part 2, section 2.3).
 
 use crate::fec::block_plan::{BlockParity, FecPercentage, MAX_BLOCKS};
 use crate::fec::gf8::MAX_SHARDS;
+use crate::loss_control::GilbertChain;
 
 /// What the network does and what may come of it. Rates are in parts per million.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct LossModel {
-    /// Share of packets that get lost, independently of each other.
+    /// Share of packets that get lost.
     pub packet_loss_ppm: u32,
+    /// How many get lost in a row, on average, in thousandths; 0 for losses that are independent of each other.
+    pub burst_milli: u32,
     /// Share of frames that may be lost in spite of parity: the bound for each frame size. The average over sizes is
     /// about half of it, because parity comes in whole packets.
     pub frame_loss_ppm: u32,
     /// What the model may spend on parity, in percent of a block's data packets, rounded up, and one packet more. A
-    /// higher fixed percentage is not cut.
+    /// higher least percentage is not cut.
     pub overhead_budget: FecPercentage,
 }
 
 impl Default for LossModel {
-    /// 5 % of packets lost, at most 1 in 1000 frames of any size, within 35 % overhead.
+    /// 5 % of packets lost, one by one, at most 1 in 1000 frames of any size, within 35 % overhead.
     fn default() -> Self {
-        Self { packet_loss_ppm: 50_000, frame_loss_ppm: 1_000, overhead_budget: FecPercentage::new(35) }
+        Self { packet_loss_ppm: 50_000, burst_milli: 0, frame_loss_ppm: 1_000, overhead_budget: FecPercentage::new(35) }
     }
 }
 
@@ -46,29 +49,32 @@ impl ParityPolicy {
 
     /// At least [`ParityPolicy::fixed`], and as much more as `model` asks for. 0 % still means no parity at all.
     pub fn for_loss(percentage: FecPercentage, min_required: u8, model: LossModel) -> Self {
-        let mut policy = Self::fixed(percentage, min_required);
-        if percentage == FecPercentage::OFF {
+        Self::adapted(percentage, percentage, min_required, model)
+    }
+
+    /// What `model` asks for, and `least` at least; `split` decides how frames are split into blocks, and so how large they
+    /// may be. A `least` of 0 % means no parity at all.
+    pub fn adapted(split: FecPercentage, least: FecPercentage, min_required: u8, model: LossModel) -> Self {
+        let mut policy = Self { percentage: split, ..Self::fixed(least, min_required) };
+        if least == FecPercentage::OFF || split == FecPercentage::OFF {
             return policy;
         }
-        let loss = rate(model.packet_loss_ppm);
-        let mut wanted = 0;
+        let tails = Tails::new(GilbertChain::bursts(rate(model.packet_loss_ppm), f64::from(model.burst_milli) / 1e3));
         for (data, block) in policy.blocks.iter_mut().enumerate().skip(1) {
             // A block above half of the limit may be one of four, each of which can lose the frame. A third leaves
             // room for a last block that got the remainder.
-            let blocks = if data * 3 > percentage.max_data_shards() { MAX_BLOCKS } else { 1 };
+            let blocks = if data * 3 > split.max_data_shards() { MAX_BLOCKS } else { 1 };
             let bearable = rate(model.frame_loss_ppm) / blocks as f64;
             let budget = model.overhead_budget.parity(data).saturating_add(1).min(MAX_SHARDS - data);
-            while wanted < budget && block_loss(data, wanted, loss) > bearable {
-                wanted += 1;
-            }
-            if wanted.min(budget) > block.shards {
-                *block = BlockParity::at_least(data, wanted.min(budget)).unwrap_or(*block);
+            let wanted = (0..budget).find(|&parity| tails.block_loss(data, parity) <= bearable).unwrap_or(budget);
+            if wanted > block.shards {
+                *block = BlockParity::at_least(data, wanted).unwrap_or(*block);
             }
         }
         policy
     }
 
-    /// The percentage that every block gets at least; it decides how a frame is split into blocks.
+    /// The percentage that decides how a frame is split into blocks; unless adapted, every block gets it at least.
     pub fn percentage(&self) -> FecPercentage {
         self.percentage
     }
@@ -106,18 +112,35 @@ fn rate(ppm: u32) -> f64 {
     f64::from(ppm.min(1_000_000)) / 1e6
 }
 
-/// Probability that more than `parity` of `data + parity` packets are lost when each is lost with probability `loss`.
-fn block_loss(data: usize, parity: usize, loss: f64) -> f64 {
-    let packets = data + parity;
-    let kept = 1.0 - loss;
-    let mut exactly = (0..packets).fold(1.0, |product, _| product * kept);
-    let mut at_most = exactly;
-    for lost in 1..=parity {
-        exactly *= (packets - lost + 1) as f64 / lost as f64 * loss / kept;
-        at_most += exactly;
+/// Probabilities of losing blocks on one network.
+struct Tails {
+    /// For each number of packets, then for each number of lost ones: the probability of more.
+    more: Vec<Vec<f64>>,
+}
+
+impl Tails {
+    fn new(chain: GilbertChain) -> Self {
+        let mut more = Vec::with_capacity(MAX_SHARDS + 1);
+        chain.distributions(MAX_SHARDS, MAX_SHARDS, |_, distribution| {
+            let mut sum = 0.0;
+            let mut tail: Vec<f64> = distribution[1..]
+                .iter()
+                .rev()
+                .map(|probability| {
+                    sum += probability;
+                    sum
+                })
+                .collect();
+            tail.reverse();
+            more.push(tail);
+        });
+        Self { more }
     }
-    // Not a number only if every packet is lost.
-    if at_most.is_nan() { 1.0 } else { (1.0 - at_most).max(0.0) }
+
+    /// Probability that more than `parity` of `data + parity` packets are lost.
+    fn block_loss(&self, data: usize, parity: usize) -> f64 {
+        self.more[data + parity][parity]
+    }
 }
 
 #[cfg(test)]
@@ -128,14 +151,30 @@ mod tests {
     /// Codec bytes of a packet at the usual packet size.
     const UNIT: usize = 1376;
 
+    fn block_loss(data: usize, parity: usize, loss: f64) -> f64 {
+        GilbertChain::independent(loss).more_than(parity, data + parity)
+    }
+
     #[test]
-    fn the_binomial_tail_is_right_at_known_points() {
-        assert!((block_loss(1, 0, 0.05) - 0.05).abs() < 1e-12);
-        assert!((block_loss(1, 1, 0.5) - 0.25).abs() < 1e-12);
-        // 1 − Σ C(20,k)·0.05^k·0.95^(20−k) for k ≤ 5.
-        assert!((block_loss(15, 5, 0.05) - 3.293e-4).abs() < 1e-6);
-        assert_eq!(block_loss(10, 5, 1.0), 1.0);
-        assert_eq!(block_loss(10, 0, 0.0), 0.0);
+    fn probabilities_of_a_table_are_those_of_single_blocks() {
+        let chain = GilbertChain::bursts(0.05, 4.0);
+        let tails = Tails::new(chain);
+        for (data, parity) in [(1, 0), (1, 1), (15, 5), (200, 55), (0, 255), (255, 0)] {
+            let (table, single) = (tails.block_loss(data, parity), chain.more_than(parity, data + parity));
+            assert!((table - single).abs() <= 1e-9 * single, "{data}+{parity}: {table} {single}");
+        }
+    }
+
+    #[test]
+    fn bursts_get_more_parity_and_an_adapted_rule_may_go_below_the_percentage_of_the_split() {
+        let parity = |burst_milli, packet_loss_ppm| {
+            let model = LossModel { burst_milli, packet_loss_ppm, ..LossModel::default() };
+            let policy = ParityPolicy::adapted(FecPercentage::new(20), FecPercentage::new(5), 2, model);
+            assert_eq!(policy.percentage(), FecPercentage::new(20));
+            policy.block(100, policy.percentage()).shards
+        };
+        assert!(parity(5000, 20_000) > parity(0, 20_000));
+        assert!(parity(0, 1000) < 20 && parity(0, 0) == 5);
     }
 
     /// Sizes of a 10 Mbit/s stream at 60 frames a second: one key frame of three times the mean in ten seconds, the
@@ -201,7 +240,12 @@ mod tests {
         let models = [
             None,
             Some(LossModel::default()),
-            Some(LossModel { packet_loss_ppm: 400_000, frame_loss_ppm: 1, overhead_budget: FecPercentage::new(255) }),
+            Some(LossModel {
+                packet_loss_ppm: 400_000,
+                burst_milli: 7000,
+                frame_loss_ppm: 1,
+                overhead_budget: FecPercentage::new(255),
+            }),
         ];
         for percent in [1, 5, 20, 50, 100, 255] {
             for min_required in [0, 2, 3, 17, 255] {
