@@ -5,10 +5,14 @@
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
+pub mod arena;
 pub mod crypto;
 pub mod enet;
 pub mod entropy;
 pub mod fec;
 pub mod gamestream;
+pub mod lumen1;
+mod reader;
+pub mod replay;
 pub mod strip;
 pub mod time;
