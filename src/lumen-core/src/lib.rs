@@ -5,6 +5,7 @@
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
+pub mod abi;
 pub mod arena;
 pub mod crypto;
 pub mod enet;
