@@ -215,7 +215,7 @@ mod tests {
                     let arriving = match fate.next() {
                         Some(0) => vec![],
                         Some(1) => vec![this.clone(), this],
-                        Some(2) => std::mem::replace(&mut late, Some(this)).into_iter().collect(),
+                        Some(2) => late.replace(this).into_iter().collect(),
                         _ => vec![this],
                     };
                     for (sequence, piece, bytes) in arriving {
