@@ -28,8 +28,11 @@ const HOST_RANDOM: &str = "a0a1a2a3a4a5a6a7a8a9aaabacadaeaf";
 const CLIENT_RANDOM: &str = "c0c1c2c3c4c5c6c7c8c9cacbcccdcecf";
 const SESSION: u32 = 0x0000_002A;
 
-/// Each file: its name, and kind, name and inputs of its vectors.
-fn files() -> Vec<(&'static str, Vec<(&'static str, String, Value)>)> {
+/// Kind, name and inputs of a vector.
+type Case = (&'static str, String, Value);
+
+/// Each file: its name, and its vectors.
+fn files() -> Vec<(&'static str, Vec<Case>)> {
     vec![
         ("keys.json", keys()),
         ("packets.json", packets()),
@@ -82,7 +85,7 @@ fn key_inputs(more: Value) -> Value {
     inputs
 }
 
-fn keys() -> Vec<(&'static str, String, Value)> {
+fn keys() -> Vec<Case> {
     let case = |name: &str, direction: u8, stream: u8, epoch: u16, number: u64| {
         let more = json!({ "direction": direction, "stream": stream, "epoch": epoch, "number": number });
         ("keys", name.to_owned(), key_inputs(more))
@@ -101,7 +104,7 @@ fn keys() -> Vec<(&'static str, String, Value)> {
     cases
 }
 
-fn packets() -> Vec<(&'static str, String, Value)> {
+fn packets() -> Vec<Case> {
     let packet = |name: &str, direction: u8, stream: Stream, epoch: u16, number: u64, payload: Vec<u8>| {
         let more = json!({
             "direction": direction, "stream": stream.wire(), "epoch": epoch, "session": SESSION, "number": number,
@@ -135,7 +138,7 @@ fn clipboard() -> Message<'static> {
     Message::Clipboard(Clipboard { format: ClipboardFormat::Text, bytes: "Grüße\n".as_bytes() })
 }
 
-fn message_vectors() -> Vec<(&'static str, String, Value)> {
+fn message_vectors() -> Vec<Case> {
     let pixels: Vec<u8> = (0..16).collect();
     let mut ranges = Vec::new();
     for (first, count) in [(0, 1), (5, 3), (65_535, 1)] {
@@ -196,7 +199,7 @@ fn message_vectors() -> Vec<(&'static str, String, Value)> {
     cases
 }
 
-fn frames() -> Vec<(&'static str, String, Value)> {
+fn frames() -> Vec<Case> {
     let frame = |name: &str, len: usize, scheme: Scheme, parity: u16, show: &str, lost: Vec<usize>| {
         let more = json!({
             "session": SESSION, "datagram": 1200, "length": len, "scheme": scheme.wire(), "parity": parity,
@@ -215,7 +218,7 @@ fn frames() -> Vec<(&'static str, String, Value)> {
     ]
 }
 
-fn negotiation() -> Vec<(&'static str, String, Value)> {
+fn negotiation() -> Vec<Case> {
     let mut body = "a=x-ss-general.featureFlags:3\n".to_owned();
     let offer = Offer {
         session: SessionId(SESSION),
@@ -254,7 +257,7 @@ fn negotiation() -> Vec<(&'static str, String, Value)> {
     ]
 }
 
-fn bad() -> Vec<(&'static str, String, Value)> {
+fn bad() -> Vec<Case> {
     let mut sealer = sealer(&key_inputs(json!({})), Direction::HostToClient, Stream::Video, SendPosition::default());
     let good: Vec<Vec<u8>> = (0..3).map(|byte| sealer.seal_payload(&[byte; 4]).expect("epochs left")).collect();
     let changed = |at: usize, value: u8| {
