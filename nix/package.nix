@@ -31,6 +31,8 @@ rustPlatform.buildRustPackage {
       (lib.fileset.difference ../src (lib.fileset.maybeMissing ../src/lumen-core/fuzz))
       # Pages that the program prints; tests compare them.
       ../docs/src/reference
+      # Vectors of lumen/1, which are published with its description.
+      ../docs/protocol
     ];
   };
 

@@ -17,6 +17,10 @@ const FEEDS: &[(&str, &[&str])] = &[
     ("http.json", &["http_query", "serverinfo_xml"]),
     ("rtsp.json", &["rtsp_message", "rtsp_record", "announce", "describe", "ping"]),
     ("pairing.json", &["pairing_request"]),
+    ("../../../../docs/protocol/vectors/packets.json", &["lumen1_parse", "lumen1_session"]),
+    ("../../../../docs/protocol/vectors/messages.json", &["lumen1_parse", "lumen1_session"]),
+    ("../../../../docs/protocol/vectors/negotiation.json", &["lumen1_parse"]),
+    ("../../../../docs/protocol/vectors/bad.json", &["lumen1_parse", "lumen1_session"]),
 ];
 
 /// Larger inputs slow a fuzzer down more than they teach it.
@@ -31,15 +35,21 @@ fn main() -> std::io::Result<()> {
         for vector in document["vectors"].as_array().into_iter().flatten() {
             collect(&vector["inputs"], &mut seeds);
         }
+        let of = Path::new(file).file_stem().unwrap_or_default().display();
         for name in *names {
             let directory = target.join(name);
             fs::create_dir_all(&directory)?;
             for (number, seed) in seeds.iter().enumerate() {
-                fs::write(directory.join(format!("vector-{number}")), seed)?;
+                fs::write(directory.join(format!("{of}-{number}")), seed)?;
             }
         }
     }
-    Ok(())
+    // Steps that send three frames in order, with one shard doubled and one lost, and then let time pass.
+    let steps: Vec<[u8; 4]> =
+        (0..3).flat_map(|frame| (0..4).map(move |shard| [0, frame, shard, 0])).chain([[7, 0, 9, 200]]).collect();
+    let directory = target.join("lumen1_reassembler");
+    fs::create_dir_all(&directory)?;
+    fs::write(directory.join("steps"), steps.concat())
 }
 
 /// Every text in `value`, as bytes if it is hexadecimal and as it is otherwise.

@@ -31,7 +31,8 @@ pub enum OpenError {
     BadPadding,
 }
 
-/// AES-128-GCM with 12-byte nonces, a tag apart from the text and no additional data (section 6.2).
+/// AES-128-GCM with 12-byte nonces and a tag apart from the text. The streams of GameStream have no additional data
+/// (section 6.2), the packets of lumen/1 their header.
 #[derive(Clone)]
 pub struct PacketKey(LessSafeKey);
 
@@ -47,9 +48,17 @@ impl PacketKey {
     /// # Panics
     /// If `text` is longer than GCM allows (64 GiB).
     pub fn seal_in_place(&self, nonce: &[u8; NONCE_LEN], text: &mut [u8]) -> [u8; TAG_LEN] {
+        self.seal_with_header(nonce, &[], text)
+    }
+
+    /// [`PacketKey::seal_in_place`] with a tag that also covers `header`, which stays readable.
+    ///
+    /// # Panics
+    /// If `text` is longer than GCM allows (64 GiB).
+    pub fn seal_with_header(&self, nonce: &[u8; NONCE_LEN], header: &[u8], text: &mut [u8]) -> [u8; TAG_LEN] {
         let tag = self
             .0
-            .seal_in_place_separate_tag(Nonce::assume_unique_for_key(*nonce), Aad::empty(), text)
+            .seal_in_place_separate_tag(Nonce::assume_unique_for_key(*nonce), Aad::from(header), text)
             .expect("shorter than 64 GiB");
         let mut bytes = [0; TAG_LEN];
         bytes.copy_from_slice(tag.as_ref());
@@ -66,10 +75,24 @@ impl PacketKey {
         tag: &[u8; TAG_LEN],
         text: &mut [u8],
     ) -> Result<(), OpenError> {
+        self.open_with_header(nonce, &[], tag, text)
+    }
+
+    /// Checks `tag` over `header` and `text`, and decrypts `text` in place. After an error its content is unspecified.
+    ///
+    /// # Errors
+    /// [`OpenError::BadTag`].
+    pub fn open_with_header(
+        &self,
+        nonce: &[u8; NONCE_LEN],
+        header: &[u8],
+        tag: &[u8; TAG_LEN],
+        text: &mut [u8],
+    ) -> Result<(), OpenError> {
         self.0
             .open_in_place_separate_tag(
                 Nonce::assume_unique_for_key(*nonce),
-                Aad::empty(),
+                Aad::from(header),
                 ring::aead::Tag::from(*tag),
                 text,
                 0..,

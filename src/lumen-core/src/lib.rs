@@ -5,6 +5,8 @@
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
+pub mod abi;
+pub mod arena;
 pub mod congestion;
 pub mod crypto;
 pub mod enet;
@@ -12,6 +14,9 @@ pub mod entropy;
 pub mod fec;
 pub mod gamestream;
 pub mod loss_control;
+pub mod lumen1;
 pub mod netsim;
+mod reader;
+pub mod replay;
 pub mod strip;
 pub mod time;

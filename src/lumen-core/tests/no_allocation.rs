@@ -128,3 +128,52 @@ fn whole_frames_are_protected_and_restored_without_allocation() {
         assert_eq!(allocations[1..], [0, 0], "{kernel}");
     }
 }
+
+#[test]
+fn frames_of_lumen_1_are_sent_and_received_without_allocation() {
+    use lumen_core::fec::scheme::Scheme;
+    use lumen_core::lumen1::header::{SessionId, Stream};
+    use lumen_core::lumen1::keys::{Direction, KeySchedule};
+    use lumen_core::lumen1::seal::{Opener, Sealer, SendPosition};
+    use lumen_core::lumen1::video::{FrameFlags, FrameNumber, Reference};
+    use lumen_core::lumen1::{self, Reassembler, ReassemblerConfig};
+
+    let keys = KeySchedule::new(&[7; 16], &[1; 16], &[2; 16]).expect("long enough");
+    let session = SessionId(1);
+    let sealer = Sealer::new(&keys, Direction::HostToClient, Stream::Video, session, SendPosition::default());
+    let mut opener = Opener::new(&keys, Direction::HostToClient, session);
+    let config = lumen1::PacketizerConfig { datagram: 1452, max_frame: SIZES[0], first_frame: FrameNumber::FIRST };
+    let mut packetizer = lumen1::Packetizer::new(config, sealer);
+    let mut receiver = Reassembler::new(ReassemblerConfig::new(SIZES[0]));
+    let mut arena = PacketArena::new();
+    let data = vec![0x5A; SIZES[0]];
+    let mut allocations = Vec::with_capacity(3);
+    for _round in 0..3 {
+        let before = ALLOCATIONS.get();
+        for scheme in [Scheme::Gf8Interleaved, Scheme::Gf16] {
+            for size in SIZES {
+                let frame = lumen1::FrameToSend {
+                    data: &data[..size],
+                    flags: FrameFlags { kind: FrameKind::P, reference: Reference::Short },
+                    captured: Timestamp::ZERO,
+                    deadline: None,
+                    host_latency: std::time::Duration::ZERO,
+                    scheme,
+                    parity: (packetizer.data_shards(size) / 5 + 1) as u16,
+                };
+                packetizer.packetize(&frame, &mut arena).expect("fits");
+                // The first packet of each frame is lost, so that one is rebuilt.
+                for datagram in arena.datagrams_mut().skip(1) {
+                    let opened = opener.open(datagram).expect("authentic");
+                    let _ = receiver.receive(opened.payload, Timestamp::ZERO);
+                }
+                let Some(lumen1::VideoEvent::Frame(frame)) = receiver.poll() else { panic!("no frame") };
+                assert!(frame.data() == &data[..size]);
+                receiver.recycle(frame);
+            }
+        }
+        allocations.push(ALLOCATIONS.get() - before);
+    }
+    assert!(allocations[0] > 0, "the allocator does not count");
+    assert_eq!(allocations[1..], [0, 0]);
+}

@@ -134,7 +134,7 @@ fn replay_window(inputs: &Value) -> Value {
         .expect("sequences")
         .iter()
         .map(|sequence| {
-            let sequence = number(sequence) as u32;
+            let sequence = number(sequence);
             let fresh = window.is_fresh(sequence);
             if fresh {
                 window.mark(sequence);

@@ -8,11 +8,10 @@
 //! Nothing here sends or paces, and no frame is ever stripped of its parity unless that was asked for: a frame
 //! that passes the four-block limit is an error, and [`Packetizer::max_frame_bytes`] is what rate control must keep to.
 
-mod arena;
 mod pacing;
 mod parity;
 
-pub use arena::PacketArena;
+pub use crate::arena::PacketArena;
 pub use pacing::{gso_batch, packets_per_millisecond};
 pub use parity::{LossModel, ParityPolicy};
 

@@ -3,7 +3,7 @@
 
 use super::envelope::{EnvelopeHeader, EnvelopeKey};
 use super::{EnvelopeMode, Framing, MessageError, RawMessage, ReplayWindow, Side};
-use crate::gamestream::input::reader::Short;
+use crate::reader::Short;
 
 /// Seals what one side sends and opens what it receives, under the key of one `/launch` or `/resume`. Counters
 /// start at zero with each key; never continue under an old key whose counters are lost.
@@ -125,7 +125,7 @@ impl ControlCipher {
     pub fn open<'a>(&mut self, packet: &'a mut [u8]) -> Result<Opened<'a>, OpenError> {
         let header = EnvelopeHeader::parse(packet)?;
         let sequence = header.sequence;
-        if !self.window.is_fresh(sequence) {
+        if !self.window.is_fresh(sequence.into()) {
             return Err(OpenError::Replay(sequence));
         }
         let plain = match self.key.open_in_place(self.side.peer(), header, packet) {
@@ -135,7 +135,7 @@ impl ControlCipher {
                 return Err(error);
             }
         };
-        self.window.mark(sequence);
+        self.window.mark(sequence.into());
         Ok(Opened { sequence, message: RawMessage::parse(plain, Framing::V2)? })
     }
 
@@ -144,7 +144,7 @@ impl ControlCipher {
     pub fn authenticates(&self, packet: &[u8]) -> bool {
         let mut packet = packet.to_vec();
         EnvelopeHeader::parse(&packet).is_ok_and(|header| {
-            self.window.is_fresh(header.sequence)
+            self.window.is_fresh(header.sequence.into())
                 && self.key.open_in_place(self.side.peer(), header, &mut packet).is_ok()
         })
     }

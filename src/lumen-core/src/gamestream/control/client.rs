@@ -2,9 +2,9 @@
 
 use super::framing::encode;
 use super::{FrameFecStatus, Framing, MessageError, RawMessage, kind};
-use crate::gamestream::input::reader::Reader;
 use crate::gamestream::input::{InputEvent, PointerEvent};
 use crate::gamestream::video::FrameIndex;
+use crate::reader::Reader;
 
 /// A message from client to host.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]

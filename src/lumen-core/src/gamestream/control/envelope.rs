@@ -11,7 +11,7 @@ use ring::aead::{AES_128_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, Tag, UnboundKe
 
 use super::OpenError;
 use super::kind;
-use crate::gamestream::input::reader::Reader;
+use crate::reader::Reader;
 
 /// How the nonce of a message is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]

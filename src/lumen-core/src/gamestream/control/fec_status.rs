@@ -1,7 +1,7 @@
 //! The frame FEC status message (protocol part 2, section 2.5; part 3, section 2.4).
 
-use crate::gamestream::input::reader::{Reader, Short};
 use crate::gamestream::video::FrameIndex;
+use crate::reader::{Reader, Short};
 
 /// How one FEC block fared at the client: it needed recovery, or was given up. Blocks without loss are not
 /// reported. Numbers are as sent; nothing says that they agree with each other.

@@ -1,7 +1,7 @@
 //! The header of a control message in clear (protocol part 3, section 2.1).
 
 use super::{MessageError, kind};
-use crate::gamestream::input::reader::Reader;
+use crate::reader::Reader;
 
 /// Which header a message has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

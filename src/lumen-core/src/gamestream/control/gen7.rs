@@ -8,7 +8,7 @@ use aes_gcm::{AeadInPlace, KeyInit};
 
 use super::envelope::LegacyGcm;
 use super::kind;
-use crate::gamestream::input::reader::{Reader, Short};
+use crate::reader::{Reader, Short};
 
 /// Seals or opens the input messages of one session, in order.
 pub struct Gen7InputCipher {

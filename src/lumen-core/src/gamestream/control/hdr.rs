@@ -1,6 +1,6 @@
 //! HDR metadata (protocol part 2, section 4.5; part 3, section 2.5).
 
-use crate::gamestream::input::reader::{Reader, Short};
+use crate::reader::{Reader, Short};
 
 /// A colour as CIE 1931 x and y in units of 1/50000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]

@@ -3,8 +3,8 @@
 
 use super::framing::encode;
 use super::{Framing, HdrMetadata, MessageError, RawMessage, Termination, kind};
-use crate::gamestream::input::reader::Reader;
 use crate::gamestream::input::{ControllerIndex, MotionKind};
+use crate::reader::Reader;
 
 /// A message from host to client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]

@@ -18,10 +18,10 @@ mod framing;
 pub mod gen7;
 mod hdr;
 mod host;
-mod replay;
 pub mod table;
 mod termination;
 
+pub use crate::replay::ReplayWindow;
 pub use cipher::{CipherProgress, ControlCipher, OpenError, Opened, SequenceExhausted};
 pub use client::{ClientMessage, FrameRange, Reliability};
 pub use envelope::{EnvelopeMode, Side};
@@ -31,12 +31,11 @@ pub use hdr::{Chromaticity, HdrMetadata};
 pub use host::{
     AdaptiveTriggers, HdrMode, HdrState, HostMessage, Led, MotionRequest, Rgb, Rumble, TriggerEffect, TriggerRumble,
 };
-pub use replay::ReplayWindow;
 pub use table::{MESSAGES, MessageInfo};
 pub use termination::Termination;
 
 use super::input::InputError;
-use super::input::reader::Short;
+use crate::reader::Short;
 
 /// Message types: the first `u16`, little endian, of a message (section 2.3).
 pub mod kind {

@@ -3,7 +3,7 @@
 use super::InputError;
 use super::number::{Fraction, OutOfRange, bit_set};
 use super::pointer::{PointerEvent, PointerId, fractions};
-use super::reader::{Reader, Short};
+use crate::reader::{Reader, Short};
 
 /// Number of a controller of one client, 0..=15.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]

@@ -2,7 +2,7 @@
 
 use super::keys;
 use super::number::{PressState, bit_set};
-use super::reader::{Reader, Short};
+use crate::reader::{Reader, Short};
 
 /// A Windows virtual key. Clients send the code that the key at this *position* has on a US keyboard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]

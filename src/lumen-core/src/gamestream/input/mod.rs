@@ -14,7 +14,6 @@ pub mod keys;
 pub mod mouse;
 pub mod number;
 pub mod pointer;
-pub(in crate::gamestream) mod reader;
 pub mod text;
 
 pub use controller::{
@@ -28,7 +27,7 @@ pub use number::{Fraction, NotFinite, OutOfRange, PressState};
 pub use pointer::{PenButtons, PenEvent, PenTool, PointerEvent, PointerId, Rotation, Tilt, TouchEvent};
 pub use text::Text;
 
-use reader::{Reader, Short};
+use crate::reader::{Reader, Short};
 
 /// One thing that a client did.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]

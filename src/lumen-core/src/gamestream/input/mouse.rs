@@ -2,7 +2,7 @@
 
 use super::InputError;
 use super::number::{OutOfRange, PressState};
-use super::reader::{Reader, Short};
+use crate::reader::{Reader, Short};
 
 /// Relative motion in device counts, already accelerated by the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]

@@ -2,7 +2,7 @@
 
 use super::InputError;
 use super::number::{Fraction, bit_set};
-use super::reader::Reader;
+use crate::reader::Reader;
 
 /// What a finger or pen did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]

@@ -2,7 +2,7 @@
 
 use super::InputError;
 use super::number::OutOfRange;
-use super::reader::Reader;
+use crate::reader::Reader;
 
 /// UTF-8 text of at most [`Text::MAX_BYTES`] bytes, as sent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]

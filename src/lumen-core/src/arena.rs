@@ -1,4 +1,5 @@
-//! The memory that the datagrams of a frame lie in: one contiguous run of equal strides, reused from frame to frame.
+//! The memory that the datagrams of a frame lie in: one contiguous run of equal strides, reused from frame to frame. Both
+//! protocols write into it.
 
 /// Datagrams of one frame, one after another, all of the same length. As one byte run it is what a segmentation
 /// offload wants; it never shrinks, so that sending frames allocates nothing once the largest was seen.
@@ -59,12 +60,12 @@ impl PacketArena {
         &self.memory[self.start..][..self.stride * self.count]
     }
 
-    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.memory[self.start..][..self.stride * self.count]
     }
 
     /// Makes room; what the datagrams hold is left over from earlier frames.
-    pub(super) fn prepare(&mut self, stride: usize, count: usize) {
+    pub(crate) fn prepare(&mut self, stride: usize, count: usize) {
         let bytes = stride * count;
         if self.memory.len() < self.start + bytes {
             self.memory.clear();
