@@ -3,6 +3,8 @@
 //!
 //! It finds outputs by name, and seats. It draws nothing and never opens a window.
 
+pub mod kde;
+
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -1,7 +1,8 @@
 //! gamescope without a screen of its own, made for games: it is started with the application as its child, gives away
 //! its pictures as a node of PipeWire and takes input at a socket of EI.
 //!
-//! It needs a GPU, or the pretence of one, with dmabufs: without, it does not start.
+//! It keeps the size that it was started with: a client that comes back with another one sees its pictures fitted into
+//! that. It needs a GPU, or the pretence of one, with dmabufs: without, it does not start.
 
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -10,11 +11,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::capture::Capture;
-use crate::capture::mailbox::{Mailbox, MailboxCapture};
+use crate::capture::fit::{FittedCapture, Frame};
+use crate::capture::mailbox::{Mailbox, MailboxCapture, Size};
 use crate::capture::pipewire::{NodeStream, Wanted, find_node};
 use crate::frame::Mode;
 use crate::input::InputSink;
-use crate::input::ei::{EiSink, Surface};
+use crate::input::characters::{self, Reach};
+use crate::input::ei::{EiSink, Place, Surface};
+use crate::input::fitted::FittedInput;
+use crate::input::us_layout::Keyboard;
 use crate::mediaserver::Remote;
 
 use super::DisplayError;
@@ -79,6 +84,13 @@ pub fn start(spec: &CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError>
     let Mode { width, height, .. } = spec.mode;
     let nothing = NOTHING.map(str::to_owned);
     let application = if spec.command.is_empty() { &nothing[..] } else { &spec.command };
+    let characters = characters::offer(
+        &spec.directory,
+        &[&spec.environment[..], &spec.command_environment].concat(),
+        Reach::X11,
+        &spec.session,
+    );
+    let keyboard = if characters.is_some() { Keyboard::Extended } else { Keyboard::Us };
     let mut command = Command::new(program);
     command
         .args(["--backend", "headless", "--force-windows-fullscreen"])
@@ -91,11 +103,21 @@ pub fn start(spec: &CompositorSpec) -> Result<Box<dyn Compositor>, DisplayError>
         .env("XDG_RUNTIME_DIR", &spec.directory)
         .env_remove("DISPLAY")
         .env_remove("WAYLAND_DISPLAY")
+        .envs(characters)
         .envs(spec.environment.iter().chain(&spec.command_environment).map(|(name, value)| (name, value)));
     let process =
         Process::spawn(command, &spec.session).map_err(|error| failed(format!("it cannot be started: {error}")))?;
     let mailbox = Arc::default();
-    let mut gamescope = Gamescope { node: None, mailbox, process, directory: spec.directory.clone(), mode: spec.mode };
+    let mut gamescope = Gamescope {
+        node: None,
+        mailbox,
+        process,
+        directory: spec.directory.clone(),
+        keyboard,
+        size: size(spec.mode),
+        frame: Frame::new(size(spec.mode), size(spec.mode)),
+        mode: spec.mode,
+    };
     let deadline = Instant::now() + START_PATIENCE;
     gamescope.process.wait_for_file(&spec.directory.join(EI_SOCKET), START_PATIENCE).map_err(failed)?;
     let pid = gamescope.process.id();
@@ -115,6 +137,10 @@ struct Gamescope {
     node: Option<NodeStream>,
     mailbox: Arc<Mailbox>,
     directory: PathBuf,
+    keyboard: Keyboard,
+    /// That it was started with, and keeps.
+    size: Size,
+    frame: Frame,
     mode: Mode,
 }
 
@@ -141,25 +167,26 @@ impl Compositor for Gamescope {
     }
 
     fn set_mode(&mut self, mode: Mode) -> Result<(), DisplayError> {
-        if mode == self.mode {
-            return Ok(());
+        if mode != self.mode {
+            self.frame.resize(size(mode));
+            self.mode = mode;
+            self.mailbox.wake();
         }
-        let reason =
-            "gamescope keeps its size for as long as the game runs; quit the session and start it anew".to_owned();
-        Err(DisplayError::Mode { backend: NAME, width: mode.width, height: mode.height, reason })
+        Ok(())
     }
 
     fn capture(&mut self) -> Result<Box<dyn Capture>, DisplayError> {
-        Ok(Box::new(MailboxCapture::new(Arc::clone(&self.mailbox))))
+        let inner = MailboxCapture::new(Arc::clone(&self.mailbox));
+        Ok(Box::new(FittedCapture::new(inner, self.frame.clone())))
     }
 
     fn input(&mut self) -> Result<Box<dyn InputSink>, DisplayError> {
         let path = self.directory.join(EI_SOCKET);
         let socket = UnixStream::connect(&path).map_err(|error| failed(format!("{}: {error}", path.display())))?;
-        let Mode { width, height, .. } = self.mode;
-        let sink = EiSink::open(socket, Surface { x: 0, y: 0, width, height }, PATIENCE)
-            .map_err(|error| failed(error.to_string()))?;
-        Ok(Box::new(sink))
+        let Size { width, height } = self.size;
+        let place = Place { keyboard: self.keyboard, ..Place::from(Surface { x: 0, y: 0, width, height }) };
+        let sink = EiSink::open(socket, place, PATIENCE).map_err(|error| failed(error.to_string()))?;
+        Ok(Box::new(FittedInput::new(Box::new(sink), self.frame.clone())))
     }
 
     fn gone(&mut self) -> Option<String> {
@@ -174,6 +201,10 @@ impl Drop for Gamescope {
     fn drop(&mut self) {
         self.mailbox.end("the display was removed");
     }
+}
+
+fn size(mode: Mode) -> Size {
+    Size { width: mode.width, height: mode.height }
 }
 
 fn failed(reason: String) -> DisplayError {

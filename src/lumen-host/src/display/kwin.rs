@@ -4,6 +4,7 @@
 //! KWin grants these protocols by looking at the calling program: one that has a file capability looks like nobody to
 //! it. So this process never has any; what needs one lives elsewhere. A KWin of our own is told not to ask.
 
+mod output;
 mod permission;
 mod screencast;
 
@@ -35,6 +36,16 @@ const OLDEST: (u32, u32) = (6, 7);
 
 /// Name of the Wayland socket in the session's directory.
 const SOCKET: &str = "wayland-lumen";
+
+/// Name of the only output of a KWin without a screen.
+const OWN_OUTPUT: &str = "Virtual-0";
+
+/// Its rate, and that of any new output, in frames a second.
+const RATE: f64 = 60.0;
+
+/// How long a change of the mode may take: KWin answers once it has drawn, which takes its time where processors stand for
+/// a GPU.
+const MODE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long the status of a KWin that closed its socket is waited for.
 const STATUS_TIME: Duration = Duration::from_secs(1);
@@ -164,6 +175,13 @@ struct Screen {
 
 impl Kwin {
     fn open_screen(&self, mode: Mode, deadline: Instant) -> Result<Screen, DisplayError> {
+        if self.instance == Instance::Own {
+            // It may have come up with the mode of another client, which is in its settings.
+            output::set_mode(&self.socket, OWN_OUTPUT, mode, deadline).map_err(|error| match error {
+                LinkError::Missing(reason) => refused(mode, reason),
+                error => failed(error.to_string()),
+            })?;
+        }
         let source = match self.instance {
             Instance::Own => Source::Only,
             Instance::Running => {
@@ -171,6 +189,12 @@ impl Kwin {
             }
         };
         let cast = Screencast::start(&self.socket, &source, deadline).map_err(|error| failed(error.to_string()))?;
+        if self.instance == Instance::Running && mode.fps() != RATE {
+            match output::set_mode(&self.socket, &self.identity, mode, deadline) {
+                Ok(rate) => tracing::debug!(rate, "the rate of the output, in mHz"),
+                Err(error) => tracing::warn!(%error, "the output has {RATE} Hz"),
+            }
+        }
         let node =
             NodeStream::start(self.remote.clone(), cast.node(), Wanted::Anything(mode), Arc::clone(&self.mailbox))
                 .map_err(|error| failed(error.to_string()))?;
@@ -199,13 +223,10 @@ impl Compositor for Kwin {
         if mode == self.mode {
             return Ok(());
         }
-        if self.instance == Instance::Own {
-            let reason = "a KWin without a screen keeps its size; quit the session and start it anew".to_owned();
-            return Err(DisplayError::Mode { backend: NAME, width: mode.width, height: mode.height, reason });
-        }
-        // The new output comes before the old one goes, so that its windows have somewhere to move to.
+        // Of a desktop that runs, the new output comes before the old one goes, so that its windows have somewhere to
+        // move to. The only output of another changes its mode.
         let old = self.screen.take();
-        match self.open_screen(mode, Instant::now() + PATIENCE) {
+        match self.open_screen(mode, Instant::now() + MODE_PATIENCE) {
             Ok(screen) => {
                 // It may still be giving pictures of the old size.
                 drop(old);
@@ -262,6 +283,10 @@ impl Drop for Kwin {
     fn drop(&mut self) {
         self.mailbox.end("the display was removed");
     }
+}
+
+fn refused(mode: Mode, reason: String) -> DisplayError {
+    DisplayError::Mode { backend: NAME, width: mode.width, height: mode.height, reason }
 }
 
 fn failed(reason: String) -> DisplayError {

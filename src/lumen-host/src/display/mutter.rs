@@ -2,7 +2,6 @@
 //! session gets a virtual monitor through Mutter's ScreenCast interface, whose mode is the one that the consumer of
 //! its pictures asks for, and input through the RemoteDesktop session that the monitor is linked with.
 
-mod characters;
 mod recording;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +16,7 @@ use crate::capture::pipewire::{NodeStream, Wanted};
 use crate::config::Instance;
 use crate::frame::Mode;
 use crate::input::InputSink;
+use crate::input::characters::{self, Reach};
 use crate::input::mutter::turn::Turn;
 use crate::input::mutter::{MutterDevices, SharedTarget};
 use crate::input::remote::{Devices as _, RemoteInput};
@@ -170,7 +170,7 @@ impl Mutter {
         if !has_render_node() {
             environment.push(("LIBGL_ALWAYS_SOFTWARE".to_owned(), "1".to_owned()));
         }
-        let characters = characters(spec);
+        let characters = characters::offer(&spec.directory, &spec.environment, Reach::Wayland, &spec.session);
         let spawn = |program: &str, arguments: &[&str]| {
             let mut command = Command::new(program);
             command
@@ -178,7 +178,7 @@ impl Mutter {
                 .env("XDG_RUNTIME_DIR", &spec.directory)
                 .envs(spec.environment.iter().map(|(name, value)| (name, value)))
                 .envs(environment.iter().map(|(name, value)| (name, value)))
-                .envs(characters.iter().map(|path| (characters::VARIABLE, path)))
+                .envs(characters.clone())
                 .env_remove("DISPLAY")
                 .env_remove("WAYLAND_DISPLAY");
             Process::spawn(command, &spec.session)
@@ -431,19 +431,6 @@ fn runtime_directory(environment: &[(String, String)]) -> Option<PathBuf> {
 
 fn size_of(mode: Mode) -> Size {
     Size { width: mode.width, height: mode.height }
-}
-
-/// Where more keys are written, unless there is something of the user's own.
-fn characters(spec: &CompositorSpec) -> Option<PathBuf> {
-    let given = spec.environment.iter().any(|(name, _)| name == characters::VARIABLE);
-    if given || std::env::var_os(characters::VARIABLE).is_some() {
-        return None;
-    }
-    characters::write(&spec.directory)
-        .inspect_err(|error| {
-            tracing::warn!(session = spec.session, %error, "text will lack what the keyboard's layout lacks");
-        })
-        .ok()
 }
 
 /// The first Wayland socket of a runtime directory.

@@ -15,8 +15,9 @@ use crate::capture::pipewire::{NodeStream, Origin, Wanted};
 use crate::capture::{Capture, Captured};
 use crate::frame::Mode;
 use crate::input::ei::{EiSink, Place, Surface};
+use crate::input::fitted::FittedInput;
 use crate::input::kernel::Node;
-use crate::input::portal::{FittedInput, PortalDevices, SharedInput};
+use crate::input::portal::{PortalDevices, SharedInput};
 use crate::input::remote::RemoteInput;
 use crate::input::{Deaf, InputSink};
 
@@ -166,7 +167,12 @@ impl Compositor for Portal {
             Some(socket) => {
                 let (x, y) = self.session.position();
                 let surface = Surface { x, y, width: surface.width, height: surface.height };
-                let place = Place { surface, mapping: self.session.mapping().map(str::to_owned), granted };
+                let place = Place {
+                    surface,
+                    mapping: self.session.mapping().map(str::to_owned),
+                    granted,
+                    ..Place::from(surface)
+                };
                 let sink = EiSink::open(socket, place, PATIENCE).map_err(|error| failed(error.to_string()))?;
                 let socket = self.socket.insert(Arc::new(Mutex::new(sink)));
                 Box::new(SharedInput::new(socket))

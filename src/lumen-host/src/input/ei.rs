@@ -25,10 +25,14 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::InputSink;
-use super::us_layout::{self, LEFT_SHIFT};
+use super::us_layout::{self, Keyboard};
 
 /// How long the socket is waited for before the deadline is looked at.
 const SLICE: Duration = Duration::from_millis(20);
+
+/// How long positions are waited for once there is a keyboard and a pointer: compositors make devices one after the
+/// other, and may have none that takes positions.
+const POSITIONS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why there is no input.
 #[derive(Debug, thiserror::Error)]
@@ -78,11 +82,13 @@ pub struct Place {
     pub mapping: Option<String>,
     /// What is waited for.
     pub granted: Granted,
+    /// What text is typed by, where it cannot be sent.
+    pub keyboard: Keyboard,
 }
 
 impl From<Surface> for Place {
     fn from(surface: Surface) -> Self {
-        Self { surface, mapping: None, granted: Granted::Both }
+        Self { surface, mapping: None, granted: Granted::Both, keyboard: Keyboard::Us }
     }
 }
 
@@ -186,6 +192,7 @@ impl Emulator {
             buttons: HashSet::new(),
             touches: BTreeSet::new(),
         };
+        let mut positions_until = None;
         loop {
             emulator.pump()?;
             let able = |capability| emulator.device(capability).is_some();
@@ -196,8 +203,13 @@ impl Emulator {
                 Granted::Keyboard => keyboard(),
                 Granted::Pointer => pointer(),
             };
+            let complete = able(DeviceCapability::PointerAbsolute) || emulator.place.granted == Granted::Keyboard;
+            let now = Instant::now();
             if ready {
-                return Ok(emulator);
+                let until = *positions_until.get_or_insert(deadline.min(now + POSITIONS_PATIENCE));
+                if complete || now >= until {
+                    return Ok(emulator);
+                }
             }
             wait(&emulator.context, deadline, patience)?;
         }
@@ -431,9 +443,9 @@ impl Emulator {
             self.emulate(DeviceCapability::Text, |device: &ei::Text| device.utf8(&text));
             return;
         }
-        // Compositors before libei 1.6 take keys only: what a US keyboard has can be typed.
-        let shift_held = self.keys.contains(&LEFT_SHIFT);
-        us_layout::type_text(characters, shift_held, |key, state| self.key(key, state));
+        // Compositors before libei 1.6 take keys only.
+        let (keyboard, held) = (self.place.keyboard, self.keys.clone());
+        us_layout::type_text(characters, keyboard, &held, |key, state| self.key(key, state));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Input by KWin's fake input protocol: keys, pointer, wheels and fingers, on the seat that KWin has.
 //!
-//! It knows no text and no pens: text is typed on a US keyboard as far as that has the characters, a pen is a finger.
+//! Text is typed by the symbols of its characters: KWin finds or makes keys for them, whatever its layout. Before version
+//! 6 of the protocol, text is typed on a US keyboard as far as that has the characters. A pen is a finger.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -8,12 +9,15 @@ use std::time::Instant;
 
 use lumen_core::gamestream::control::HostMessage;
 use lumen_core::gamestream::input::{InputEvent, MouseButton, PointerEvent, PointerId, PressState, Scroll, ScrollAxis};
-use wayland_client::{Connection, Dispatch, QueueHandle};
-use wayland_protocols_plasma::fake_input::client::org_kde_kwin_fake_input::{self as fake_input, OrgKdeKwinFakeInput};
+use wayland_client::{Connection, Dispatch, Proxy, QueueHandle};
 
 use super::InputSink;
-use super::us_layout::{self, LEFT_SHIFT};
+use super::characters::keysym;
+use super::us_layout::{self, Keyboard};
 use crate::frame::Mode;
+use crate::wayland::kde::fake_input::org_kde_kwin_fake_input::{
+    self as fake_input, OrgKdeKwinFakeInput, REQ_KEYBOARD_KEYSYM_SINCE,
+};
 use crate::wayland::{Desk, Link, LinkError, wayland_state};
 
 /// Pixels that a notch of the wheel is worth, as everywhere on Wayland.
@@ -55,7 +59,7 @@ impl FakeInput {
     pub fn open(socket: &Path, position: (i32, i32), mode: Mode, deadline: Instant) -> Result<Self, LinkError> {
         let mut state = State::default();
         let mut link = Link::open(socket, &mut state, deadline)?;
-        let seat: OrgKdeKwinFakeInput = link.bind(&mut state, 4).ok_or_else(|| {
+        let seat: OrgKdeKwinFakeInput = link.bind(&mut state, REQ_KEYBOARD_KEYSYM_SINCE).ok_or_else(|| {
             LinkError::Missing(
                 "KWin does not take input from this program: a desktop file must name org_kde_kwin_fake_input \
                  (X-KDE-Wayland-Interfaces), and the program must not have file capabilities"
@@ -124,8 +128,16 @@ impl FakeInput {
     }
 
     fn text(&mut self, characters: impl Iterator<Item = char>) {
-        let shift_held = self.keys.contains(&LEFT_SHIFT);
-        us_layout::type_text(characters, shift_held, |key, state| self.key(key, state));
+        if self.seat.version() >= REQ_KEYBOARD_KEYSYM_SINCE {
+            for character in characters {
+                for state in [PressState::Down, PressState::Up] {
+                    self.seat.keyboard_keysym(keysym(character), number(state));
+                }
+            }
+            return;
+        }
+        let held = self.keys.clone();
+        us_layout::type_text(characters, Keyboard::Us, &held, |key, state| self.key(key, state));
     }
 
     /// Sends what is waiting, and reads what nobody needs.

@@ -1,6 +1,9 @@
 //! Input: what a client does, delivered to the display of its session and to no other.
 
+pub mod characters;
 pub mod ei;
+#[cfg(feature = "pipewire")]
+pub mod fitted;
 pub mod kernel;
 pub mod kwin;
 pub mod late;
@@ -11,7 +14,7 @@ pub mod portal;
 #[cfg(feature = "pipewire")]
 pub mod remote;
 pub mod split;
-mod us_layout;
+pub mod us_layout;
 pub mod wayland;
 
 use lumen_core::gamestream::{control::HostMessage, input::InputEvent};

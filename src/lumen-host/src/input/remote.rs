@@ -13,6 +13,7 @@ use lumen_core::gamestream::input::{
 use crate::capture::mailbox::Size;
 
 use super::InputSink;
+use super::characters::keysym;
 
 /// Fingers that are followed at once.
 const MAX_FINGERS: u32 = 32;
@@ -216,18 +217,6 @@ pub(super) fn parts(x: Fraction, y: Fraction) -> [f64; 2] {
     [f64::from(x.get()), f64::from(y.get())]
 }
 
-/// The X11 keysym of a character.
-fn keysym(character: char) -> u32 {
-    match u32::from(character) {
-        0x09 => 0xFF09,
-        0x0A | 0x0D => 0xFF0D,
-        // This one is older than the rule; layouts have no other.
-        euro @ 0x20AC => euro,
-        latin @ (0x20..=0x7E | 0xA0..=0xFF) => latin,
-        other => 0x0100_0000 | other,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel};
@@ -333,11 +322,5 @@ mod tests {
             desk.handle(&InputEvent::Scroll(Scroll { axis, amount }));
         }
         assert_eq!(heard.try_iter().collect::<Vec<_>>(), ["notches Vertical -2", "scroll 0 -2.5", "scroll 5 0"]);
-    }
-
-    #[test]
-    fn characters_have_the_keysyms_of_x11() {
-        assert_eq!([keysym('a'), keysym('ß'), keysym('\n'), keysym('\t')], [0x61, 0xDF, 0xFF0D, 0xFF09]);
-        assert_eq!([keysym('€'), keysym('語')], [0x20AC, 0x0100_8A9E]);
     }
 }

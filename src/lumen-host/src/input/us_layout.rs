@@ -1,9 +1,22 @@
 //! Which key of a US keyboard writes a character: for backends that take keys and no text.
 
+use std::collections::BTreeSet;
+
 use lumen_core::gamestream::input::PressState;
 
+use super::characters::{self, Chord};
+
 /// `KEY_LEFTSHIFT`.
-pub const LEFT_SHIFT: u16 = 42;
+const LEFT_SHIFT: u16 = 42;
+
+/// Which keys there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keyboard {
+    /// Those of a US keyboard.
+    Us,
+    /// Those, and keys for [further characters](characters::Reach::X11).
+    Extended,
+}
 
 /// Rows of the keyboard: code of the first key, what the keys write, and what they write with shift.
 const ROWS: [(u16, &str, &str); 5] = [
@@ -28,23 +41,27 @@ pub fn key_of(character: char) -> Option<(u16, bool)> {
     })
 }
 
-/// Types what a US keyboard can: calls `key` for each press and release. `shift_held` says whether the client holds the
-/// key already. What it has no key for is left out.
-pub fn type_text(characters: impl Iterator<Item = char>, shift_held: bool, mut key: impl FnMut(u16, PressState)) {
+/// Types what a keyboard can: calls `key` for each press and release. `held` are keys that the client holds already.
+/// What it has no key for is left out.
+pub fn type_text(
+    characters: impl Iterator<Item = char>,
+    keyboard: Keyboard,
+    held: &BTreeSet<u16>,
+    mut key: impl FnMut(u16, PressState),
+) {
     for character in characters {
-        let Some((code, shifted)) = key_of(character) else {
-            tracing::debug!("the compositor takes no text, and a US keyboard has no key for a character of it");
+        let of_layout = key_of(character).map(|(key, shift)| Chord { key, shift, held: [None, None] });
+        let more = || (keyboard == Keyboard::Extended).then(|| characters::chord(character)).flatten();
+        let Some(chord) = of_layout.or_else(more) else {
+            tracing::debug!("the compositor takes no text, and its keyboard has no key for a character of it");
             continue;
         };
-        let shift = shifted && !shift_held;
-        if shift {
-            key(LEFT_SHIFT, PressState::Down);
-        }
-        key(code, PressState::Down);
-        key(code, PressState::Up);
-        if shift {
-            key(LEFT_SHIFT, PressState::Up);
-        }
+        let shift = (chord.shift && !held.contains(&LEFT_SHIFT)).then_some(LEFT_SHIFT);
+        let around = chord.held.into_iter().chain([shift]).flatten();
+        around.clone().for_each(|held| key(held, PressState::Down));
+        key(chord.key, PressState::Down);
+        key(chord.key, PressState::Up);
+        around.for_each(|held| key(held, PressState::Up));
     }
 }
 

@@ -22,7 +22,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// A program that ends sooner than this after its start is not started again before that.
 const RESTART_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Tells the session manager (version 0.5 and later) to leave devices alone, and to do without a message bus.
+/// Tells the session manager (version 0.5 and later) to leave devices alone, and to do without a message bus: that is the
+/// user's, whose music it would pause when a session's sink goes.
 const MANAGER_SETTINGS: &str = "\
 wireplumber.profiles = {
   main = {
@@ -32,6 +33,8 @@ wireplumber.profiles = {
     support.reserve-device = disabled
     support.portal-permissionstore = disabled
     support.logind = disabled
+    support.dbus = disabled
+    support.system-dbus = disabled
   }
 }
 ";

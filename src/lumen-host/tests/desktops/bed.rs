@@ -27,6 +27,9 @@ pub const PATIENCE: Duration = Duration::from_secs(1200);
 /// Colour of a terminal's background, blue first.
 pub const BACKGROUND: [u8; 3] = [0x80, 0x40, 0x20];
 
+/// What no US keyboard writes.
+pub const EUROPE: &str = "Größe, Zażółć, € „Ёж“";
+
 /// Turns a terminal's reports of the pointer on, in pixels.
 pub const POINTER_REPORTS: &str = "\\033[?1003h\\033[?1006h\\033[?1016h";
 
@@ -184,7 +187,11 @@ pub fn recorder(directory: &Path, name: &str, modes: &str) -> (String, PathBuf) 
 
 /// What a terminal was sent so far.
 pub fn read(file: &PathBuf) -> String {
-    String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).into_owned()
+    let bytes = fs::read(file).unwrap_or_default();
+    // The rest of the last character may be on its way.
+    let whole = bytes.utf8_chunks().last().filter(|last| last.invalid().len() < 4 && bytes.ends_with(last.invalid()));
+    let rest = whole.map_or(0, |last| last.invalid().len());
+    String::from_utf8_lossy(&bytes[..bytes.len() - rest]).into_owned()
 }
 
 /// Waits until something is so.
@@ -207,7 +214,7 @@ pub fn arrives(file: &PathBuf, before: &str, wanted: &str) {
 }
 
 /// Waits until a terminal takes keys and has written all of them; says what it was sent until then.
-fn takes_keys(input: &mut dyn InputSink, file: &PathBuf) -> String {
+pub fn takes_keys(input: &mut dyn InputSink, file: &PathBuf) -> String {
     // Nobody says when it has the keyboard, and what is typed before is lost.
     wait_for("the terminal to take keys", || {
         press(input, b'X', false);
@@ -228,6 +235,11 @@ pub fn keys_and_text_arrive(bed: &mut Bed, mut input: Box<dyn InputSink>, file: 
     }
     write(&mut *input, "Fox & {Dog} ~ 99%\n");
     arrives(file, &before, "Hey!\rFox & {Dog} ~ 99%\r");
+
+    // Characters that a US keyboard has no key for.
+    let before = read(file);
+    write(&mut *input, EUROPE);
+    arrives(file, &before, EUROPE);
 
     // What a client held when it went does not change what the next one types.
     let before = read(file);
@@ -282,9 +294,11 @@ pub fn hold(input: &mut dyn InputSink, state: PressState, key: u8) {
     input.handle(&InputEvent::Key(KeyEvent::new(state, VirtualKey(key), Modifiers::EMPTY)));
 }
 
-/// Types `text` as text.
+/// Types `text` as text, word by word: a message takes 32 bytes.
 pub fn write(input: &mut dyn InputSink, text: &str) {
-    input.handle(&InputEvent::Text(Text::try_from(text.to_owned()).expect("short")));
+    for word in text.split_inclusive(' ') {
+        input.handle(&InputEvent::Text(Text::try_from(word.to_owned()).expect("short")));
+    }
 }
 
 /// Points at a pixel of a picture of `mode`.

@@ -4,7 +4,8 @@ use lumen_host::display::gamescope;
 use lumen_host::frame::Mode;
 
 use crate::bed::{
-    BACKGROUND, Bed, POINTER_REPORTS, background, keys_and_text_arrive, next_where, pointer_arrives, recorder, xterm,
+    BACKGROUND, Bed, POINTER_REPORTS, background, keys_and_text_arrive, next_where, point, pointer_arrives, read,
+    recorder, wait_for, xterm,
 };
 
 /// By how much a colour may differ: gamescope converts it to light and back.
@@ -33,7 +34,26 @@ fn a_program_in_gamescope_is_shown_and_gets_keys_and_pointer() {
     let mut input = keys_and_text_arrive(&mut bed, input, &file);
     pointer_arrives(&mut *input, MODE, &file);
     drop((capture, input));
+    comes_back_at_another_size(&mut bed, &file);
     bed.ends();
+}
+
+/// A client with less beside the picture of 1280x720: it is fitted into the new mode, and so are positions.
+fn comes_back_at_another_size(bed: &mut Bed, file: &std::path::PathBuf) {
+    const NARROW: Mode = Mode::new(1024, 768, 30);
+    bed.compositor.set_mode(NARROW).unwrap_or_else(|error| panic!("{error}"));
+    let mut capture = bed.compositor.capture().expect("it is there");
+    let frame =
+        next_where(&mut *capture, "the same terminal in the middle", |image| background(image, TOLERANCE) > 0.7);
+    assert_eq!((frame.image.width, frame.image.height), (NARROW.width, NARROW.height));
+    assert!(frame.image.data[..4096].iter().all(|byte| *byte == 0), "it begins with black");
+    let mut input = bed.compositor.input().unwrap_or_else(|error| panic!("{error}"));
+    // Of 768 lines the first and the last 96 are black; what is in those counts as their edge. Reports count from 1.
+    for (at, x, y) in [((512, 384), 641, 361), ((0, 50), 1, 1), ((100, 140), 126, 56)] {
+        let report = format!("\x1b[<35;{x};{y}M");
+        point(&mut *input, NARROW, at);
+        wait_for("the position in the terminal", || read(file).ends_with(&report));
+    }
 }
 
 #[test]

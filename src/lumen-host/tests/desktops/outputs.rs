@@ -12,19 +12,21 @@ use lumen_host::frame::Mode;
 use lumen_host::mediaserver::MediaServer;
 
 use crate::bed::{Bed, next_where, wait_for};
-use crate::painter::{Painter, outputs, shows};
+use crate::painter::{Painter, has_mode, outputs, shows};
 
 #[test]
 #[ignore = "needs KWin 6.7: run by vm-tests/desktops"]
 fn two_outputs_of_one_kwin_have_their_own_modes_and_pictures_and_go_with_their_sessions() {
     let desktop = Bed::own(kwin::start, Mode::new(1280, 720, 60));
     assert_eq!(outputs(&desktop.socket()).len(), 1);
-    let modes = [("sofa", Mode::new(1024, 600, 60)), ("kitchen", Mode::new(1366, 768, 60))];
+    let modes = [("sofa", Mode::new(1024, 600, 60)), ("kitchen", Mode::new(1366, 768, 50))];
     let mut further = modes.map(|(identity, mode)| {
         let compositor = desktop.further(kwin::start, identity, mode);
         let all = outputs(&desktop.socket());
         println!("with {identity}: {all:?}");
-        let name = all.iter().find(|output| output.name.contains(identity)).expect("a new output").name.clone();
+        let output = all.iter().find(|output| output.name.contains(identity)).expect("a new output");
+        has_mode(output, mode);
+        let name = output.name.clone();
         (compositor, name, mode)
     });
     let painters = further.each_ref().map(|(_, name, _)| Painter::start(&desktop.socket(), Some(name)));

@@ -174,6 +174,13 @@ pub fn outputs(socket: &Path) -> Vec<Output> {
     program.outputs.into_iter().map(|(_, output)| output).collect()
 }
 
+/// Sees that an output has this mode, its rate within a fifth of a hertz.
+pub fn has_mode(output: &Output, mode: Mode) {
+    let (width, height, rate) = output.mode;
+    assert_eq!((width as u32, height as u32), (mode.width, mode.height), "{output:?}");
+    assert!((f64::from(rate) / 1000.0 - mode.fps()).abs() < 0.2, "{output:?} is not at {mode:?}");
+}
+
 /// Variables that say where the program appears.
 const SOCKET: &str = "LUMEN_TEST_PAINTER_SOCKET";
 const OUTPUT: &str = "LUMEN_TEST_PAINTER_OUTPUT";

@@ -20,6 +20,11 @@ const SURFACE: Surface = Surface { x: 100, y: 0, width: 641, height: 361 };
 /// A compositor with one device for everything in `offered`, on two screens beside each other. What the client does
 /// arrives as text.
 fn compositor(offered: &'static [Capability]) -> (UnixStream, Receiver<String>) {
+    compositor_with(offered, None)
+}
+
+/// The same; the device that takes positions is another one, and comes so much `later`.
+fn compositor_with(offered: &'static [Capability], later: Option<Duration>) -> (UnixStream, Receiver<String>) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
@@ -53,7 +58,16 @@ fn compositor(offered: &'static [Capability]) -> (UnixStream, Receiver<String>) 
                                     device.device().region(x, 50, width, 101, 1.0);
                                 }
                             };
-                            bind.seat.add_device(Some("all"), kind, bind.capabilities, screens).resumed();
+                            let Some(later) = later else {
+                                bind.seat.add_device(Some("all"), kind, bind.capabilities, screens).resumed();
+                                continue;
+                            };
+                            let rest = bind.capabilities & !BitFlags::from(Capability::PointerAbsolute);
+                            bind.seat.add_device(Some("first"), kind, rest, |_| {}).resumed();
+                            context.flush().unwrap();
+                            std::thread::sleep(later);
+                            let positions = Capability::PointerAbsolute.into();
+                            bind.seat.add_device(Some("second"), kind, positions, screens).resumed();
                             continue;
                         }
                         EisRequest::KeyboardKey(key) => format!("key {} {:?}", key.key, key.state),
@@ -152,6 +166,17 @@ fn positions_are_those_of_the_surface_in_its_region() {
 }
 
 #[test]
+fn a_device_for_positions_that_comes_after_the_others_is_waited_for() {
+    let (socket, said) = compositor_with(KEYS_AND_POINTER, Some(Duration::from_millis(200)));
+    let mut sink = EiSink::open(socket, SURFACE, PATIENCE).unwrap();
+    let extent = |size| ReferenceExtent::try_from(size).unwrap();
+    let (reference_width, reference_height) = (extent(640), extent(360));
+    sink.handle(&InputEvent::MouseAbsolute(AbsolutePosition { x: 640, y: 360, reference_width, reference_height }));
+    sink.handle(&key(PressState::Down, 0x41));
+    expect(&said, &["at 740 360", "key 30 Press"]);
+}
+
+#[test]
 fn fingers_are_on_the_screen_that_is_meant() {
     let (socket, said) = compositor(KEYS_AND_POINTER);
     let place = Place { mapping: Some("right".to_owned()), ..Place::from(SURFACE) };
@@ -199,6 +224,17 @@ fn text_is_typed_where_it_cannot_be_sent() {
     sink.handle(&InputEvent::Text(Text::try_from("aß!".to_owned()).unwrap()));
     let typed = ["key 30 Press", "key 30 Released", "key 42 Press", "key 2 Press", "key 2 Released", "key 42 Released"];
     expect(&said, &typed);
+
+    // Held until the character is typed, in this order.
+    let (socket, said) = compositor(KEYS_AND_POINTER);
+    let place = Place { keyboard: Keyboard::Extended, ..Place::from(SURFACE) };
+    let mut sink = EiSink::open(socket, place, PATIENCE).unwrap();
+    sink.handle(&InputEvent::Text(Text::try_from("a¨語".to_owned()).unwrap()));
+    let level = ["key 245 Press", "key 246 Press", "key 42 Press", "key 200 Press"];
+    let back = ["key 200 Released", "key 245 Released", "key 246 Released", "key 42 Released"];
+    expect(&said, &["key 30 Press", "key 30 Released"]);
+    expect(&said, &level);
+    expect(&said, &back);
 
     let (socket, said) = compositor(&[Capability::Keyboard, Capability::Pointer, Capability::Text]);
     let mut sink = EiSink::open(socket, SURFACE, PATIENCE).unwrap();
