@@ -1,4 +1,5 @@
 # The scenarios of vm-tests/scenarios as VM tests of NixOS, by name; `vm-tests/scenario` runs the same scripts on Debian.
+# Not those in its folder debian, which are about the Debian package.
 {
   lib,
   pkgs,
@@ -20,11 +21,18 @@ let
     environment.systemPackages = [
       client
       pkgs.curl
-    ];
+    ]
+    ++ map (name: pkgs.${name}) (spec.packages or [ ]);
     services.lumen = lib.optionalAttrs (spec ? settings) {
       enable = true;
       openFirewall = true;
-      inherit (spec) settings;
+      settings = removeAttrs spec.settings [ "clients" ];
+      # The module has an option of its own for them.
+      pairedClients = lib.listToAttrs (
+        map (declared: lib.nameValuePair declared.name { inherit (declared) certificate; }) (
+          spec.settings.clients or [ ]
+        )
+      );
     };
   };
 in
