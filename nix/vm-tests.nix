@@ -1,5 +1,4 @@
 # The scenarios of vm-tests/scenarios as VM tests of NixOS, by name; `vm-tests/scenario` runs the same scripts on Debian.
-# Not those in its folder debian, which are about the Debian package.
 {
   lib,
   pkgs,

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs one script that is written for the NixOS test driver on Debian guests under QEMU, without KVM.
 
-The guests are those that NAME.json beside the script names; vm-tests/scenario makes their image, with all packages that any scenario names. The script sees what the
+The guests are those that NAME.json beside the script names; vm-tests/scenario makes their image. The script sees what the
 NixOS driver shows: a machine by the name of each node, start_all, subtest, retry, log, machines and t. Names, arguments and
 meaning are those of the NixOS manual; what is not here is not offered, so that a script that asks for it fails.
 
@@ -19,7 +19,6 @@ import contextlib
 import hashlib
 import io
 import json
-import os
 import random
 import select
 import shlex
@@ -31,14 +30,13 @@ import sys
 import tarfile
 import tempfile
 import time
-import tomllib
 import unittest
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
-# Seconds. Emulated processors on a busy machine are slow: these only end what hangs. Where a scenario must fail, less will do.
-PATIENCE = int(os.environ.get("LUMEN_VM_PATIENCE", "900"))
+# Seconds. Emulated processors on a busy machine are slow: these only end what hangs.
+PATIENCE = 900
 BOOT = 600
 BOOT_TRIES = 3
 # Of an answer after the command's own limit.
@@ -88,31 +86,6 @@ def toml_value(value: Any) -> str:
     return json.dumps(value)
 
 
-def merged(settings: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """`settings` with those of `over` in their place; tables are merged."""
-    result = dict(settings)
-    for key, value in over.items():
-        both = isinstance(value, dict) and isinstance(result.get(key), dict)
-        result[key] = merged(result[key], value) if both else value
-    return result
-
-
-def mutated(nodes: dict[str, dict[str, Any]], mutation: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The nodes, one of them broken: other settings, other files, or a script that runs at each boot before the service."""
-    spec = dict(nodes[mutation["node"]])
-    if "settings" in mutation:
-        spec["settings"] = merged(spec["settings"], mutation["settings"])
-    spec["files"] = dict(mutation.get("files", {}))
-    if "run" in mutation:
-        spec["files"]["usr/local/lib/mutation"] = "#!/bin/bash\n" + mutation["run"]
-        spec["files"]["etc/systemd/system/mutation.service"] = (
-            "[Unit]\nAfter=scenario-network.service\nBefore=lumen.service scenario-agent.service\n"
-            "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/local/lib/mutation\n"
-        )
-        spec["files"]["etc/systemd/system/multi-user.target.d/mutation.conf"] = "[Unit]\nWants=mutation.service\n"
-    return nodes | {mutation["node"]: spec}
-
-
 def toml(settings: dict[str, Any]) -> str:
     """`settings` as a file; tables are written on one line each."""
     return "".join(f"{key} = {toml_value(value)}\n" for key, value in settings.items())
@@ -142,7 +115,7 @@ class Machine:
         self._write_node(spec, hosts)
 
     def _write_node(self, spec: dict[str, Any], hosts: str) -> None:
-        """What makes the image this node, in an archive that its first boot unpacks. `files` of the node are a mutation's."""
+        """What makes the image this node, in an archive that its first boot unpacks."""
         files = {
             "etc/scenario-node": f"192.168.1.{self.number}\n",
             "etc/hostname": f"{self.name}\n",
@@ -155,12 +128,11 @@ class Machine:
             del files["etc/machine-id"]
         if "settings" in spec:
             files["etc/lumen/lumen.toml"] = toml(spec["settings"])
-        files |= spec.get("files", {})
         with tarfile.open(self.folder / "node", "w") as archive:
             for path, text in files.items():
                 entry = tarfile.TarInfo(path)
                 entry.size = len(text.encode())
-                entry.mode = 0o755 if text.startswith("#!") else 0o644
+                entry.mode = 0o644
                 archive.addfile(entry, io.BytesIO(text.encode()))
             if "settings" not in spec:
                 entry = tarfile.TarInfo("etc/systemd/system/lumen.service")
@@ -259,10 +231,9 @@ class Machine:
             ip link set eth1 address {self.mac}
             ip address add "$(cat /etc/scenario-node)/24" dev eth1
             ip link set eth1 up
-            if test ! -L /etc/systemd/system/lumen.service || test -e /etc/systemd/system/mutation.service; then
+            if test ! -L /etc/systemd/system/lumen.service; then
               systemctl daemon-reload
-              test ! -e /etc/systemd/system/mutation.service || systemctl start mutation
-              test -L /etc/systemd/system/lumen.service || systemctl start --no-block lumen
+              systemctl start --no-block lumen
             fi
             sync
             """
@@ -554,7 +525,6 @@ def main() -> int:
     parser.add_argument("--initrd", required=True)
     parser.add_argument("--limit", type=int, default=1500, help="seconds for the scenario")
     parser.add_argument("--verbose", action="store_true", help="print each command")
-    parser.add_argument("--mutations", type=Path, help="break what the scenario shows, as this file says")
     parser.add_argument("--warm", type=Path, help="where guests go on from, unless they are cold")
     parser.add_argument("--make-warm", type=Path, help="boot a guest, and write that into this folder")
     parser.add_argument("script", type=Path, nargs="?")
@@ -569,10 +539,6 @@ def main() -> int:
     signal.alarm(options.limit)
 
     nodes: dict[str, dict[str, Any]] = json.loads(options.script.with_suffix(".json").read_text())
-    if options.mutations:
-        mutation = tomllib.loads(options.mutations.read_text())[options.script.stem]
-        say(f"broken on purpose: {mutation['breaks']}")
-        nodes = mutated(nodes, mutation)
     numbers = {name: number for number, name in enumerate(sorted(nodes), 1)}
     hosts = "127.0.0.1 localhost\n::1 localhost\n" + "".join(f"192.168.1.{number} {name}\n" for name, number in numbers.items())
     prelude = Path(__file__).parent / "scenarios" / "common" / "prelude.py"
@@ -603,12 +569,9 @@ def main() -> int:
                     print(f"    {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}")
                 trace = trace.tb_next
             print(f"    {type(error).__name__}: {error}", flush=True)
-            demanded = isinstance(error, Exception) and not isinstance(error, (MachineError, TimeoutError))
-            if not (options.mutations and demanded):
-                for machine in machines:
-                    machine.tell()
-            # A guest that broke by itself says nothing about what the scenario demands.
-            return 1 if demanded else 2
+            for machine in machines:
+                machine.tell()
+            return 1
         finally:
             signal.alarm(0)
             for machine in machines:
