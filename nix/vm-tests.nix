@@ -20,11 +20,18 @@ let
     environment.systemPackages = [
       client
       pkgs.curl
-    ];
+    ]
+    ++ map (name: pkgs.${name}) (spec.packages or [ ]);
     services.lumen = lib.optionalAttrs (spec ? settings) {
       enable = true;
       openFirewall = true;
-      inherit (spec) settings;
+      settings = removeAttrs spec.settings [ "clients" ];
+      # The module has an option of its own for them.
+      pairedClients = lib.listToAttrs (
+        map (declared: lib.nameValuePair declared.name { inherit (declared) certificate; }) (
+          spec.settings.clients or [ ]
+        )
+      );
     };
   };
 in

@@ -5,6 +5,9 @@ The guests are those that NAME.json beside the script names; vm-tests/scenario m
 NixOS driver shows: a machine by the name of each node, start_all, subtest, retry, log, machines and t. Names, arguments and
 meaning are those of the NixOS manual; what is not here is not offered, so that a script that asks for it fails.
 
+Booting is most of what a scenario costs: guests go on from where one of them stood once it had booted (--make-warm, --warm), unless
+their node is "cold" in NAME.json.
+
 Everything waits with a bound. Only processes that were started here are ended. Nothing leaves this machine: the guests'
 network is a multicast group on the loopback."""
 
@@ -19,6 +22,7 @@ import json
 import random
 import select
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -93,6 +97,7 @@ class Machine:
     def __init__(self, name: str, number: int, lan: int, spec: dict[str, Any], hosts: str, folder: Path, options: argparse.Namespace) -> None:
         self.name = name
         self.number = number
+        self.mac = f"52:54:00:12:01:{number:02x}"
         self.lan = lan
         self.folder = folder
         self.options = options
@@ -103,7 +108,10 @@ class Machine:
         folder.mkdir()
         self.console = folder / "console"
         self.disk = folder / "disk"
-        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", options.image, self.disk], check=True)
+        # Where it goes on from when it is powered on for the first time.
+        self.warm: Path | None = None if spec.get("cold") else options.warm
+        backing = ["raw", "-b", options.image] if self.warm is None else ["qcow2", "-b", str(self.warm / "disk")]
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", *backing, self.disk], check=True)
         self._write_node(spec, hosts)
 
     def _write_node(self, spec: dict[str, Any], hosts: str) -> None:
@@ -115,6 +123,9 @@ class Machine:
             # Without one systemd takes this for a new system, and chooses anew which services start.
             "etc/machine-id": hashlib.md5(self.name.encode()).hexdigest() + "\n",
         }
+        if self.warm is not None:
+            # Its journal has begun under another.
+            del files["etc/machine-id"]
         if "settings" in spec:
             files["etc/lumen/lumen.toml"] = toml(spec["settings"])
         with tarfile.open(self.folder / "node", "w") as archive:
@@ -147,13 +158,14 @@ class Machine:
             "-drive", f"file={self.disk},format=qcow2,if=virtio,cache=writeback",
             "-drive", f"file={self.folder / 'node'},format=raw,if=virtio,readonly=on",
             "-netdev", f"socket,id=wire,mcast=230.0.0.1:{self.lan},localaddr=127.0.0.1",
-            "-device", f"virtio-net-pci,id=lan,netdev=wire,mac=52:54:00:12:01:{self.number:02x}",
+            "-device", f"virtio-net-pci,id=lan,netdev=wire,mac={self.mac}",
             "-device", "virtio-serial-pci",
             "-chardev", f"socket,id=agent,path={self.folder / 'agent'},server=on,wait=off",
             "-device", "virtserialport,chardev=agent,name=agent",
             "-qmp", f"unix:{self.folder / 'qmp'},server=on,wait=off",
             "-nic", "none", "-display", "none", "-serial", "stdio", "-monitor", "none",
             *([] if allow_reboot else ["-no-reboot"]),
+            *([] if self.warm is None else ["-incoming", f"exec:cat {shlex.quote(str(self.warm / 'state'))}"]),
         ]  # fmt: skip
         with open(self.console, "ab") as console:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT)
@@ -191,13 +203,41 @@ class Machine:
                 time.sleep(0.1)
         self.pending = b""
         try:
-            while self._line(until, "it does not boot").split()[:1] != [b"ready"]:
-                pass
+            if self.warm is not None:
+                self._become_node()
+            else:
+                while self._line(until, "it does not boot").split()[:1] != [b"ready"]:
+                    pass
         except MachineError:
-            self.port.close()
-            self.port = None
+            self._disconnect()
             raise
         say(f"{self.name} is up, {time.monotonic() - self.started:.0f} s after it was powered on")
+
+    def _become_node(self) -> None:
+        """Makes of a guest that goes on from where another stood this node, as its first boot would have. It must not go on with the
+        random numbers of the other either."""
+        self.warm = None
+        node = base64.b64encode((self.folder / "node").read_bytes()).decode()
+        noise = base64.b64encode(random.SystemRandom().randbytes(256)).decode()
+        self.succeed(
+            f"""
+            date --set=@{time.time():.0f} >/dev/null
+            base64 -d <<<{noise} | perl -e 'open my $pool, "+<", "/dev/urandom" or die; syswrite $pool, join "", <STDIN>; ioctl $pool, 0x5207, 0 or die'
+            rm -f /etc/systemd/system/lumen.service
+            base64 -d <<<{node} | tar -x -C /
+            hostname -F /etc/hostname
+            ip link set eth1 down
+            ip address flush dev eth1
+            ip link set eth1 address {self.mac}
+            ip address add "$(cat /etc/scenario-node)/24" dev eth1
+            ip link set eth1 up
+            if test ! -L /etc/systemd/system/lumen.service; then
+              systemctl daemon-reload
+              systemctl start --no-block lumen
+            fi
+            sync
+            """
+        )
 
     def _check_alive(self, until: float, what: str) -> None:
         if self.process is None or self.process.poll() is not None:
@@ -265,18 +305,19 @@ class Machine:
 
     def block(self) -> None:
         """Pulls the cable."""
-        self._link(False)
+        self._monitor("set_link", name="lan", up=False)
 
     def unblock(self) -> None:
-        self._link(True)
+        self._monitor("set_link", name="lan", up=True)
 
-    def _link(self, up: bool) -> None:
+    def _monitor(self, command: str, **arguments: Any) -> Any:
+        """What QEMU answers to the command."""
         with socket.socket(socket.AF_UNIX) as monitor:
             monitor.settimeout(60)
             monitor.connect(str(self.folder / "qmp"))
             stream = monitor.makefile("rw")
             stream.readline()
-            for request in ({"execute": "qmp_capabilities"}, {"execute": "set_link", "arguments": {"name": "lan", "up": up}}):
+            for request in ({"execute": "qmp_capabilities"}, {"execute": command, "arguments": arguments}):
                 stream.write(json.dumps(request) + "\n")
                 stream.flush()
                 while True:
@@ -285,6 +326,19 @@ class Machine:
                         raise MachineError(f"{self.name}: QEMU refuses: {answer['error']}")
                     if "return" in answer:
                         break
+            return answer["return"]
+
+    def keep_warm(self, folder: Path) -> None:
+        """Writes where it stands into `folder`, for others to go on from, and ends it."""
+        # Not stopped before: who goes on from here would be stopped as well.
+        self._monitor("migrate", uri=f"exec:cat >{shlex.quote(str(folder / 'state'))}")
+        until = time.monotonic() + BOOT
+        while (status := self._monitor("query-migrate").get("status")) != "completed":
+            if status == "failed" or time.monotonic() > until:
+                raise MachineError(f"{self.name}: its state cannot be written: {status}")
+            time.sleep(0.2)
+        self._end()
+        shutil.move(self.disk, folder / "disk")
 
     # --- commands
 
@@ -444,6 +498,25 @@ def stop(signum: int, _frame: object) -> None:
     raise TimeoutError("the scenario took longer than its limit" if signum == signal.SIGALRM else "stopped")
 
 
+def make_warm(options: argparse.Namespace) -> int:
+    """Boots a guest that is no node yet, and keeps what it is then."""
+    options.make_warm.mkdir()
+    with tempfile.TemporaryDirectory(prefix="lumen-scenario-") as work:
+        machine = Machine("guest", 250, random.randrange(20000, 60000), {}, "127.0.0.1 localhost\n::1 localhost\n", Path(work) / "guest", options)
+        try:
+            machine.wait_for_unit("multi-user.target")
+            # Read once, they are in its memory.
+            machine.succeed("systemctl is-system-running --wait || true; lumen --version; lumen-client --version; sync")
+            machine.keep_warm(options.make_warm)
+        except MachineError as error:
+            print(f"    {error}")
+            machine.tell()
+            return 1
+        finally:
+            machine._end()
+    return 0
+
+
 def main() -> int:
     global verbose
     parser = argparse.ArgumentParser(description=__doc__)
@@ -452,9 +525,13 @@ def main() -> int:
     parser.add_argument("--initrd", required=True)
     parser.add_argument("--limit", type=int, default=1500, help="seconds for the scenario")
     parser.add_argument("--verbose", action="store_true", help="print each command")
-    parser.add_argument("script", type=Path)
+    parser.add_argument("--warm", type=Path, help="where guests go on from, unless they are cold")
+    parser.add_argument("--make-warm", type=Path, help="boot a guest, and write that into this folder")
+    parser.add_argument("script", type=Path, nargs="?")
     options = parser.parse_args()
     options.image = str(Path(options.image).resolve())
+    if options.make_warm:
+        return make_warm(options)
     verbose = options.verbose
     signal.signal(signal.SIGALRM, stop)
     signal.signal(signal.SIGTERM, stop)
@@ -464,7 +541,7 @@ def main() -> int:
     nodes: dict[str, dict[str, Any]] = json.loads(options.script.with_suffix(".json").read_text())
     numbers = {name: number for number, name in enumerate(sorted(nodes), 1)}
     hosts = "127.0.0.1 localhost\n::1 localhost\n" + "".join(f"192.168.1.{number} {name}\n" for name, number in numbers.items())
-    prelude = options.script.parent / "common" / "prelude.py"
+    prelude = Path(__file__).parent / "scenarios" / "common" / "prelude.py"
     with tempfile.TemporaryDirectory(prefix="lumen-scenario-") as work:
         # Of this run alone: guests of others on this machine have another.
         lan = random.randrange(20000, 60000)
@@ -473,6 +550,10 @@ def main() -> int:
         def start_all() -> None:
             for machine in machines:
                 machine.start()
+            for machine in machines:
+                # Each is its node in a moment, and none waits for what another does then.
+                if machine.warm is not None:
+                    machine.execute("true")
 
         names: dict[str, Any] = {machine.name: machine for machine in machines}
         names |= {"machines": machines, "start_all": start_all, "subtest": subtest, "retry": retry, "log": Log(), "t": unittest.TestCase()}

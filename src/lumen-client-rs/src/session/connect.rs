@@ -127,6 +127,7 @@ pub fn connect(plan: Plan, options: &StreamOptions) -> Result<Session, ClientErr
         decoder: plan.decoder.finish()?,
         recorder,
         keep_pictures: options.wants_pictures(),
+        first_frame_timeout: options.first_frame_timeout,
     };
     threads.list.extend(video_threads::start(&shared, &handle, setup)?);
 

@@ -44,6 +44,7 @@ pub struct VideoSetup {
     pub decoder: Decoder,
     pub recorder: Option<VideoRecorder>,
     pub keep_pictures: bool,
+    pub first_frame_timeout: Duration,
 }
 
 /// What the decoder says to the receiver.
@@ -84,6 +85,7 @@ pub fn start(
         frames,
         from_decoder,
         begun: shared.clock.now(),
+        first_frame_timeout: setup.first_frame_timeout,
     };
     let local = |error| ClientError::local("cannot start a thread", error);
     let decoder = std::thread::Builder::new().name("decoder".into()).spawn(move || decoding.run()).map_err(local)?;
@@ -103,6 +105,7 @@ struct Receiving {
     frames: SyncSender<VideoFrame>,
     from_decoder: Receiver<FromDecoder>,
     begun: Timestamp,
+    first_frame_timeout: Duration,
 }
 
 impl Receiving {
@@ -129,8 +132,10 @@ impl Receiving {
             }
             self.ask();
             // A host may be silent while nothing moves; the control channel tells whether it is still there. Before
-            // the first picture silence is a failure.
-            if !picture_seen && let Err(stalled) = self.reassembler.check_alive(self.begun, self.shared.clock.now()) {
+            // the first picture silence is a failure, once the caller's patience for it is over.
+            let now = self.shared.clock.now();
+            let impatient = !picture_seen && now.saturating_since(self.begun) >= self.first_frame_timeout;
+            if impatient && let Err(stalled) = self.reassembler.check_alive(self.begun, now) {
                 return self.shared.end(Ending::Lost(stalled.to_string()));
             }
         }

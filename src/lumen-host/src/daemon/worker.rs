@@ -18,8 +18,9 @@ use crate::link::{EndReason, FromWorker, Link, LinkError, SessionId, SessionSpec
 
 use super::units::Units;
 
-/// For opening every encoder once.
-const PROBE_LIMIT: Duration = Duration::from_secs(10);
+/// For opening every encoder once. On a machine that boots and has little time this takes long; with the time that the
+/// manager of units gets, it stays below the 90 s in which systemd wants a service to be ready.
+const PROBE_LIMIT: Duration = Duration::from_secs(45);
 
 /// For everything that the doctor looks at.
 const DOCTOR_LIMIT: Duration = Duration::from_secs(60);

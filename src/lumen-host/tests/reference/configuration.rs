@@ -27,10 +27,13 @@ In a variable, two underscores stand for the dot: `LUMEN_STREAM__KEEP_ALIVE=60`.
 /// Defaults that depend on the machine.
 const DEPENDS: &[(&str, &str)] = &[
     ("name", "the machine's host name up to the first dot"),
-    ("state_dir", "`$STATE_DIRECTORY` (systemd), else `/var/lib/lumen` for root, else `$XDG_STATE_HOME/lumen`"),
+    (
+        "state_dir",
+        "`$STATE_DIRECTORY` (systemd), else `/var/lib/lumen` for root and its owner, else `$XDG_STATE_HOME/lumen`",
+    ),
     (
         "runtime_dir",
-        "`$RUNTIME_DIRECTORY` (systemd), else `/run/lumen` for root, else `$XDG_RUNTIME_DIR/lumen`, else `/tmp/lumen-UID`",
+        "`$RUNTIME_DIRECTORY` (systemd), else `/run/lumen` for root and its owner, else `$XDG_RUNTIME_DIR/lumen`, else `/tmp/lumen-UID`",
     ),
 ];
 
