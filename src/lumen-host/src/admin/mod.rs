@@ -1,6 +1,6 @@
 //! The management interface: HTTP and JSON on a Unix socket that only this user can open, and on a loopback port
 //! for callers with the bearer token when one is configured. The command line is its first client, the web console
-//! another. Beside it, [`metrics`] for Prometheus.
+//! another. Beside it, `metrics` for Prometheus.
 //!
 //! It sees sessions through [`SessionDirectory`] and never touches a stream.
 //!

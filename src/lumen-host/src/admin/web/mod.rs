@@ -1,7 +1,7 @@
 //! The web console: one page, and the management interface behind a login. It adds nothing of its own: what the page can do
 //! are the requests that the command line sends.
 //!
-//! Every request must name this host as its operator does (see [`guard`](super::guard)). Those for data need the bearer
+//! Every request must name this host as its operator does (see `guard`). Those for data need the bearer
 //! token, or the cookie of a browser that logged in with it; with the cookie, a request that changes something must come from
 //! the console's own page. Nothing is fetched from elsewhere, and nothing of it may be shown inside of another page.
 
