@@ -25,14 +25,21 @@ const TURN: &str = "lumen-mutter-turn";
 /// Locked by whoever waits for the turn.
 const QUEUE: &str = "lumen-mutter-queue";
 
-/// How long the turn is waited for.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the turn is waited for: a session that hangs has failed by then, and going on without the turn would type into
+/// the windows of whoever has it.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// How often it is looked for.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
+/// How long a session that has more to do keeps its turn from others: a turn for each character would cost each a click.
+const SHARE: Duration = Duration::from_millis(200);
 /// How soon somebody who waits is noticed while keys are held.
 const NOTICE: Duration = Duration::from_millis(10);
 /// How long a click may take to lead the keyboard: Mutter 50 loses keys before that, Mutter 43 takes none of it.
 const LEADING: Duration = Duration::from_millis(100);
+/// On a busy machine it takes longer: so many times what Mutter needs for an answer, which says nothing of its windows.
+const ANSWERS: u32 = 8;
+/// Nobody waits longer than this for a click.
+const MOST_LEADING: Duration = Duration::from_secs(2);
 
 const LEFT_SUPER: EvdevKey = EvdevKey(125);
 const LEFT_BUTTON: u16 = 0x110;
@@ -58,6 +65,8 @@ struct Last {
 struct Taken {
     file: Option<File>,
     last: Last,
+    /// When it could be used.
+    since: Instant,
 }
 
 impl Turn {
@@ -67,7 +76,10 @@ impl Turn {
     }
 
     fn take(&self) -> Taken {
-        let until = Instant::now() + PATIENCE;
+        self.take_before(Instant::now() + PATIENCE)
+    }
+
+    fn take_before(&self, until: Instant) -> Taken {
         // Who waits first gets it first.
         let queue = lock(&self.directory.join(QUEUE), until);
         let file = lock(&self.directory.join(TURN), until);
@@ -81,7 +93,7 @@ impl Turn {
             let _ = file.read_to_string(&mut text);
         }
         let (pointer, keyboard) = text.split_once('\n').unwrap_or_default();
-        Taken { file, last: Last { pointer: pointer.to_owned(), keyboard: keyboard.to_owned() } }
+        Taken { file, last: Last { pointer: pointer.to_owned(), keyboard: keyboard.to_owned() }, since: Instant::now() }
     }
 
     /// Whether another session waits.
@@ -191,7 +203,8 @@ impl Player {
         }
         // A character is one press and one release.
         let within = self.held.iter().any(|held| matches!(held, Held::Keysym(_)));
-        if self.taken.is_some() && !within && self.turn.is_wanted() {
+        let had_its_share = self.taken.as_ref().is_some_and(|taken| taken.since.elapsed() >= SHARE);
+        if had_its_share && !within && self.turn.is_wanted() {
             self.let_go();
         }
         self.lead(action);
@@ -233,9 +246,11 @@ impl Player {
                 deliver(target, Action::Button(LEFT_BUTTON, state));
             }
             deliver(target, Action::Key(LEFT_SUPER, PressState::Up));
+            let asked = Instant::now();
             settle(target);
-            std::thread::sleep(LEADING);
+            std::thread::sleep((asked.elapsed() * ANSWERS).clamp(LEADING, MOST_LEADING));
             last.keyboard.clone_from(own);
+            taken.since = Instant::now();
         }
         match action {
             Action::MoveTo(..) => last.pointer.clone_from(own),
@@ -316,6 +331,6 @@ mod tests {
         let [ann, bob] = ["ann", "bob"].map(|session| Turn::new(directory.path(), session));
         let taken = ann.take();
         assert!(taken.file.is_some());
-        assert!(bob.take().file.is_none());
+        assert!(bob.take_before(Instant::now()).file.is_none());
     }
 }
