@@ -5,9 +5,9 @@
 //! transform back, a derivative and one transform forth, between multiplications with an error locator. What is our own
 //! beside the kernels:
 //!
-//! - the work is done in columns of a few hundred bytes ([`work`]), so that all shards of a column stay in the
+//! - the work is done in columns of a few hundred bytes (`work`), so that all shards of a column stay in the
 //!   second-level cache through all layers, and so that the memory for work is bounded;
-//! - the error locator is computed on as many points as the block has ([`locator`]), not on all 65 536 of the field;
+//! - the error locator is computed on as many points as the block has (`locator`), not on all 65 536 of the field;
 //! - only those parts of the last transform are computed that lead to a lost shard.
 //!
 //! The layout of symbols follows that crate: of each 64 bytes of a shard the first half holds the low bytes of 32
