@@ -25,9 +25,13 @@ const TURN: &str = "lumen-mutter-turn";
 /// Locked by whoever waits for the turn.
 const QUEUE: &str = "lumen-mutter-queue";
 
-/// How long the turn is waited for: a session that hangs has failed by then, and going on without the turn would type into
-/// the windows of whoever has it.
+/// How long input waits for the turn: a session that hangs has failed by then, and going on without the turn would type
+/// into the windows of whoever has it.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a display waits for it, which types nothing.
+const DISPLAY_PATIENCE: Duration = Duration::from_secs(2);
+/// How long input waits after it did not come, until it does: one session that hangs does not hold up the others.
+const NO_PATIENCE: Duration = Duration::from_millis(100);
 /// How often it is looked for.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 /// How long a session that has more to do keeps its turn from others: a turn for each character would cost each a click.
@@ -75,11 +79,9 @@ impl Turn {
         Self { directory: directory.into(), session: session.to_owned() }
     }
 
-    fn take(&self) -> Taken {
-        self.take_before(Instant::now() + PATIENCE)
-    }
-
-    fn take_before(&self, until: Instant) -> Taken {
+    /// Waits for the turn, at most so long.
+    fn take(&self, patience: Duration) -> Taken {
+        let until = Instant::now() + patience;
         // Who waits first gets it first.
         let queue = lock(&self.directory.join(QUEUE), until);
         let file = lock(&self.directory.join(TURN), until);
@@ -105,7 +107,7 @@ impl Turn {
     /// Has the pointer at a position of the monitor that `target` names, so that windows open there, and the keyboard
     /// nowhere: those windows take it.
     pub fn begin(&self, target: &SharedTarget, (x, y): (f64, f64)) {
-        let mut taken = self.take();
+        let mut taken = self.take(DISPLAY_PATIENCE);
         deliver(target, Action::MoveTo(x, y));
         settle(target);
         taken.note(Last { pointer: self.session.clone(), keyboard: String::new() });
@@ -113,7 +115,7 @@ impl Turn {
 
     /// Does something that moves no focus while nobody else has the turn.
     pub fn hold<T>(&self, act: impl FnOnce() -> T) -> T {
-        let _taken = self.take();
+        let _taken = self.take(DISPLAY_PATIENCE);
         act()
     }
 }
@@ -162,6 +164,8 @@ pub struct Player {
     target: SharedTarget,
     turn: Turn,
     taken: Option<Taken>,
+    /// How long the next turn is waited for.
+    patience: Duration,
     /// Where this session has the pointer.
     at: (f64, f64),
     /// Pressed, and not let go of.
@@ -173,7 +177,15 @@ pub struct Player {
 impl Player {
     /// A player of actions on `target`, whose monitor has this size.
     pub fn new(target: SharedTarget, turn: Turn, size: Size) -> Self {
-        Self { target, turn, taken: None, at: middle(size), held: Vec::new(), modifiers: Vec::new() }
+        Self {
+            target,
+            turn,
+            taken: None,
+            patience: PATIENCE,
+            at: middle(size),
+            held: Vec::new(),
+            modifiers: Vec::new(),
+        }
     }
 
     /// Plays all that comes, until nothing can come any more.
@@ -229,7 +241,11 @@ impl Player {
     /// Takes the turn, and leads pointer and keyboard to this session as far as `action` needs them.
     fn lead(&mut self, action: Action) {
         let target = &self.target;
-        let taken = self.taken.get_or_insert_with(|| self.turn.take());
+        let taken = self.taken.get_or_insert_with(|| {
+            let taken = self.turn.take(self.patience);
+            self.patience = if taken.file.is_some() { PATIENCE } else { NO_PATIENCE };
+            taken
+        });
         let mut last = taken.last.clone();
         let own = &self.turn.session;
         let keys = matches!(action, Action::Key(..) | Action::Keysym(..));
@@ -313,11 +329,11 @@ mod tests {
     fn the_turn_goes_to_who_waits_and_says_who_had_it() {
         let directory = tempfile::tempdir().expect("a directory");
         let [ann, bob] = ["ann", "bob"].map(|session| Turn::new(directory.path(), session));
-        let mut taken = ann.take();
+        let mut taken = ann.take(PATIENCE);
         assert_eq!(taken.last, Last::default());
         taken.note(Last { pointer: "ann".to_owned(), keyboard: "ann".to_owned() });
         assert!(!ann.is_wanted());
-        let waiter = std::thread::spawn(move || bob.take().last);
+        let waiter = std::thread::spawn(move || bob.take(PATIENCE).last);
         while !ann.is_wanted() {
             std::thread::sleep(POLL_INTERVAL);
         }
@@ -329,8 +345,8 @@ mod tests {
     fn a_turn_that_does_not_come_is_gone_without() {
         let directory = tempfile::tempdir().expect("a directory");
         let [ann, bob] = ["ann", "bob"].map(|session| Turn::new(directory.path(), session));
-        let taken = ann.take();
+        let taken = ann.take(PATIENCE);
         assert!(taken.file.is_some());
-        assert!(bob.take_before(Instant::now()).file.is_none());
+        assert!(bob.take(Duration::ZERO).file.is_none());
     }
 }
