@@ -11,7 +11,7 @@ use crate::decode::DecoderChoice;
 use crate::discover::discover;
 use crate::identity::IdentityStore;
 use crate::loss::LossOptions;
-use crate::options::{AppChoice, AudioChannels, Encryption, Entry};
+use crate::options::{AppChoice, AudioChannels, Encryption, Entry, Transport};
 use crate::report::Expectations;
 use crate::script::{self, Script};
 use crate::{Client, ClientError, HostAddress, StreamOptions, StreamReport};
@@ -154,7 +154,10 @@ struct StreamArgs {
     /// Milliseconds of sound in a packet: 5 or 10.
     #[arg(long, default_value_t = 5, value_name = "MS")]
     audio_packet: u8,
-    /// Encryption of video and audio. Hosts may demand it.
+    /// The protocol of picture, sound and input. `auto` takes lumen/1 where the host offers it.
+    #[arg(long, value_enum, default_value_t = TransportArg::Gamestream)]
+    transport: TransportArg,
+    /// Encryption of video and audio over GameStream. Hosts may demand it; lumen/1 always seals everything.
     #[arg(long, value_enum, default_value_t = EncryptArg::All)]
     encrypt: EncryptArg,
     /// After losses ask for key frames only.
@@ -257,6 +260,13 @@ enum QualityArg {
 enum EncryptArg {
     None,
     All,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum TransportArg {
+    Auto,
+    Gamestream,
+    Lumen1,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -447,6 +457,11 @@ fn stream_options(args: StreamArgs) -> Result<StreamOptions, ClientError> {
         },
         high_quality_audio: args.audio_quality.map(|quality| matches!(quality, QualityArg::High)),
         audio_packet_ms: args.audio_packet,
+        transport: match args.transport {
+            TransportArg::Auto => Transport::Auto,
+            TransportArg::Gamestream => Transport::GameStream,
+            TransportArg::Lumen1 => Transport::Lumen1,
+        },
         encryption: match args.encrypt {
             EncryptArg::None => Encryption::None,
             EncryptArg::All => Encryption::All,

@@ -55,6 +55,29 @@ impl AudioChannels {
     }
 }
 
+/// Which protocol carries picture, sound and input once the host has launched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// lumen/1 if the host offers it, else GameStream.
+    Auto,
+    /// GameStream.
+    #[default]
+    GameStream,
+    /// lumen/1, or nothing.
+    Lumen1,
+}
+
+impl Transport {
+    /// Its name on the command line and in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::GameStream => "gamestream",
+            Self::Lumen1 => "lumen1",
+        }
+    }
+}
+
 /// What the user wants encrypted beyond the control stream. Hosts may demand more.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Encryption {
@@ -99,7 +122,9 @@ pub struct StreamOptions {
     pub high_quality_audio: Option<bool>,
     /// Milliseconds of sound in a packet: 5 or 10.
     pub audio_packet_ms: u8,
-    /// Encryption of video and audio.
+    /// The protocol of the stream.
+    pub transport: Transport,
+    /// Encryption of video and audio, over GameStream; lumen/1 seals everything.
     pub encryption: Encryption,
     /// Ask for reference invalidation after losses where the host offers it, instead of key frames.
     pub reference_invalidation: bool,
@@ -145,6 +170,7 @@ impl Default for StreamOptions {
             audio: AudioChannels::Stereo,
             high_quality_audio: None,
             audio_packet_ms: 5,
+            transport: Transport::default(),
             encryption: Encryption::All,
             reference_invalidation: true,
             slices: 4,

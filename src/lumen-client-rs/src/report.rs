@@ -31,6 +31,8 @@ pub struct StreamReport {
     pub ending: Ending,
     /// Who streamed what.
     pub host: HostReport,
+    /// `gamestream` or `lumen1`.
+    pub transport: String,
     /// How long pictures were shown, in seconds: from the first decoded frame on.
     pub seconds: f64,
     /// Times from the attempt to connect on.
@@ -336,7 +338,7 @@ impl fmt::Display for StreamReport {
             "{} from {} ({}, {}), {:.1} s, {ending}",
             host.app, host.name, host.address, host.entry, self.seconds
         )?;
-        writeln!(f, "encrypted   {}", host.encrypted)?;
+        writeln!(f, "transport   {}, encrypted: {}", self.transport, host.encrypted)?;
         let time = |moment: Option<f64>| moment.map_or("-".to_owned(), |ms| format!("{ms:.0}"));
         let connect = &self.connect;
         writeln!(
@@ -459,6 +461,7 @@ mod tests {
     fn report() -> StreamReport {
         StreamReport {
             ending: Ending::Completed,
+            transport: "gamestream".into(),
             host: HostReport::default(),
             seconds: 1.0,
             connect: ConnectReport { first_frame_decoded: Some(500.0), ..ConnectReport::default() },

@@ -14,8 +14,8 @@ pub use samples::{Distribution, Samples};
 pub use sound::{ChannelSound, Sound};
 pub use sync::{AvOffset, AvSync};
 
-use lumen_core::gamestream::reassembler::VideoFrame;
-use lumen_core::gamestream::video::FrameIndex;
+use std::time::Duration;
+
 use lumen_core::strip::StripContent;
 use lumen_core::time::Timestamp;
 
@@ -102,6 +102,25 @@ pub struct PictureTimes {
     pub decoded_unix_micros: i64,
 }
 
+/// What is known of a complete frame, whichever protocol brought it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameFacts {
+    /// Its number.
+    pub number: u32,
+    /// Whether a decoder can start with it.
+    pub key_frame: bool,
+    /// Data packets.
+    pub data_packets: u16,
+    /// Those of them that were rebuilt.
+    pub recovered_packets: u16,
+    /// Capture to sending, if the host says.
+    pub host_latency: Option<Duration>,
+    /// When its first packet arrived.
+    pub first_packet_at: Timestamp,
+    /// When the packet arrived that made it complete.
+    pub received_at: Timestamp,
+}
+
 /// Everything that is known about a stream so far.
 #[derive(Debug, Default)]
 pub struct Analysis {
@@ -142,7 +161,7 @@ pub struct Analysis {
 
 impl Analysis {
     /// A frame is complete.
-    pub fn frame_received(&mut self, frame: &VideoFrame) {
+    pub fn frame_received(&mut self, frame: &FrameFacts) {
         self.moments.first_frame_received.get_or_insert(frame.received_at);
         let video = &mut self.video;
         video.frames += 1;
@@ -150,19 +169,19 @@ impl Analysis {
         video.recovered_packets += u64::from(frame.recovered_packets);
         if frame.recovered_packets > 0 {
             video.recovered_frames += 1;
-            extend(&mut video.recovered_ranges, frame.index.0, frame.index.0);
+            extend(&mut video.recovered_ranges, frame.number, frame.number);
         }
         video.key_frames += u64::from(frame.key_frame);
-        if frame.host_latency.0 != 0 {
-            self.host_latency.add(frame.host_latency.as_duration().as_micros() as i64);
+        if let Some(latency) = frame.host_latency {
+            self.host_latency.add(latency.as_micros() as i64);
         }
         self.network_spread.add(micros_between(frame.first_packet_at, frame.received_at));
     }
 
     /// Frames will not come.
-    pub fn frames_lost(&mut self, first: FrameIndex, last: FrameIndex) {
-        self.video.lost_frames += u64::from(last.0.wrapping_sub(first.0)) + 1;
-        extend(&mut self.video.lost_ranges, first.0, last.0);
+    pub fn frames_lost(&mut self, first: u32, last: u32) {
+        self.video.lost_frames += u64::from(last.wrapping_sub(first)) + 1;
+        extend(&mut self.video.lost_ranges, first, last);
     }
 
     /// A picture of so many pixels was decoded; `strip` is what could be read in it.

@@ -1,7 +1,7 @@
 //! From a launched session to running threads: RTSP, sockets, the control channel, in the order in which clients do
 //! it (protocol part 1, section 6.4).
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use lumen_core::crypto::{CbcKey, PacketKey};
@@ -18,8 +18,12 @@ use lumen_core::gamestream::sdp::{
     SurroundQuality, choose_profile, negotiate_encryption,
 };
 use lumen_core::gamestream::video::{PacketSize, Sealing, VideoCodec};
+use lumen_core::lumen1::negotiation::{self, Answer, Offer};
 
 use super::audio::AudioSetup;
+use super::decoder::{self, DecoderSetup};
+use super::listener::Listener;
+use super::lumen1::{self, Lumen1Setup};
 use super::rtsp::RtspClient;
 use super::sockets::{Pings, at_port, connected};
 use super::state::Shared;
@@ -30,7 +34,7 @@ use crate::clock::Clock;
 use crate::decode::Decoder;
 use crate::error::ClientError;
 use crate::loss::Lossy;
-use crate::options::{AudioChannels, Encryption, StreamOptions};
+use crate::options::{AudioChannels, Encryption, StreamOptions, Transport};
 use crate::record::{AudioRecorder, VideoRecorder};
 use crate::report::HostReport;
 
@@ -79,6 +83,8 @@ struct Agreement {
     request: StreamRequest,
     profile: Profile,
     invalidation: ReferenceInvalidation,
+    /// Where lumen/1 was taken. The sound of GameStream has a thread by then.
+    lumen1: Option<(Offer, Answer, Listener)>,
 }
 
 /// Negotiates and starts everything.
@@ -98,6 +104,44 @@ pub fn connect(plan: Plan, options: &StreamOptions) -> Result<Session, ClientErr
     shared.lock().analysis.moments.negotiated = Some(now);
     let request = &agreement.request;
 
+    let decoder =
+        DecoderSetup { codec, decoder: plan.decoder.finish()?, recorder, keep_pictures: options.wants_pictures() };
+    let video_loss = Lossy::new(options.loss.video_percent, options.loss.burst, options.loss.seed);
+    let same_clock = |socket: &UdpSocket| {
+        plan.host.ip().to_canonical().is_loopback()
+            || socket.local_addr().is_ok_and(|local| local.ip() == plan.host.ip())
+    };
+    let mut facts = Facts {
+        host: plan.report,
+        transport: Transport::GameStream,
+        codec: profile_name(agreement.profile),
+        fps: options.fps,
+        packet_size: request.packet_size.get(),
+        channels: request.channels,
+        packet_ms: request.audio_packet_ms,
+    };
+    if let Some((offer, answer, listener)) = agreement.lumen1 {
+        let setup = Lumen1Setup {
+            host: at_port(plan.host, offer.port),
+            offer,
+            answer,
+            key: plan.key,
+            decoder,
+            listener,
+            video_loss,
+            audio_loss: audio_loss(options),
+            first_frame_timeout: options.first_frame_timeout,
+        };
+        let (control, socket, started) = lumen1::start(&shared, setup)?;
+        threads.list.extend(started);
+        let parts = [(plan.reply.session_url.encrypted, "rtsp"), (true, "lumen/1")];
+        facts.host.encrypted = joined(&parts);
+        facts.host.same_clock = same_clock(&socket);
+        facts.transport = Transport::Lumen1;
+        facts.packet_size = answer.datagram.into();
+        return Ok(Session { shared, control, threads: threads.release(), facts, options: options.clone() });
+    }
+
     let mode = if request.control_is_v2() { EnvelopeMode::V2 } else { EnvelopeMode::Legacy };
     let connect_data = agreement.control.connect_data.unwrap_or(ConnectData(0)).0;
     let control_address = at_port(plan.host, agreement.control.port);
@@ -106,8 +150,7 @@ pub fn connect(plan: Plan, options: &StreamOptions) -> Result<Session, ClientErr
 
     let socket = connected(at_port(plan.host, agreement.video.port))
         .map_err(|error| ClientError::local("cannot open the video socket", error))?;
-    let same_clock = plan.host.ip().to_canonical().is_loopback()
-        || socket.local_addr().is_ok_and(|local| local.ip() == plan.host.ip());
+    facts.host.same_clock = same_clock(&socket);
     let packet_size = request.packet_size;
     let setup = VideoSetup {
         socket,
@@ -122,14 +165,11 @@ pub fn connect(plan: Plan, options: &StreamOptions) -> Result<Session, ClientErr
             ..ReassemblerConfig::new(packet_size, video_codec(codec))
         },
         invalidation: agreement.invalidation,
-        loss: Lossy::new(options.loss.video_percent, options.loss.burst, options.loss.seed),
-        codec,
-        decoder: plan.decoder.finish()?,
-        recorder,
-        keep_pictures: options.wants_pictures(),
+        loss: video_loss,
         first_frame_timeout: options.first_frame_timeout,
     };
-    threads.list.extend(video_threads::start(&shared, &handle, setup)?);
+    let decoding = decoder::start(&shared, decoder, || {})?;
+    threads.list.extend(video_threads::start(&shared, &handle, decoding, setup)?);
 
     let encrypted = [
         (plan.reply.session_url.encrypted, "rtsp"),
@@ -137,19 +177,36 @@ pub fn connect(plan: Plan, options: &StreamOptions) -> Result<Session, ClientErr
         (request.video_is_encrypted(), "video"),
         (request.audio_is_encrypted(), "audio"),
     ];
-    let encrypted: Vec<_> = encrypted.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
-    let facts = Facts {
-        host: HostReport { encrypted: encrypted.join(", "), same_clock, ..plan.report },
-        codec: profile_name(agreement.profile),
-        fps: options.fps,
-        packet_size: request.packet_size.get(),
-        channels: request.channels,
-        packet_ms: request.audio_packet_ms,
-    };
+    facts.host.encrypted = joined(&encrypted);
     Ok(Session { shared, control: handle, threads: threads.release(), facts, options: options.clone() })
 }
 
-/// The seven requests; audio starts to ping between them.
+/// What is on, in one line.
+fn joined(parts: &[(bool, &str)]) -> String {
+    let on: Vec<_> = parts.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
+    on.join(", ")
+}
+
+fn audio_loss(options: &StreamOptions) -> Lossy {
+    Lossy::new(options.loss.audio_percent, options.loss.burst, options.loss.seed.wrapping_add(1))
+}
+
+/// The offer of lumen/1 in a description, if it is wanted.
+fn lumen1_offer(description: &str, transport: Transport) -> Result<Option<Offer>, ClientError> {
+    let wrong = |error: &dyn std::fmt::Display| ClientError::handshake("RTSP DESCRIBE", error);
+    match (transport, Offer::find(description)) {
+        (Transport::GameStream, _) => Ok(None),
+        (Transport::Lumen1, Ok(None)) => Err(wrong(&"the host does not offer lumen/1")),
+        (_, Ok(offer)) => Ok(offer),
+        (Transport::Lumen1, Err(error)) => Err(wrong(&error)),
+        (Transport::Auto, Err(error)) => {
+            tracing::warn!(%error, "the offer of lumen/1 is of no use; going on without");
+            Ok(None)
+        }
+    }
+}
+
+/// The seven requests; the audio of GameStream starts to ping between them.
 fn negotiate(
     plan: &Plan,
     options: &StreamOptions,
@@ -162,9 +219,14 @@ fn negotiate(
     let mut handshake = ClientHandshake::new(url, stereo_quality);
     let mut rtsp = RtspClient::new(at_port(plan.host, url.port), url.encrypted.then_some(&plan.key));
     rtsp.ask("RTSP OPTIONS", &handshake.options())?;
-    let description = rtsp.ask("RTSP DESCRIBE", &handshake.describe())?;
+    let describe = match options.transport {
+        Transport::GameStream => handshake.describe(),
+        Transport::Auto | Transport::Lumen1 => handshake.describe().with_header(negotiation::REQUEST_HEADER, 1),
+    };
+    let description = rtsp.ask("RTSP DESCRIBE", &describe)?;
     let wrong = |error: &dyn std::fmt::Display| ClientError::handshake("RTSP DESCRIBE", error);
     let offer = DescribeOffer::parse(description.body()).map_err(|error| wrong(&error))?;
+    let lumen1 = lumen1_offer(description.body(), options.transport)?;
     let profile = choose_profile(&offer, plan.codecs, wanted_profiles(options)?).map_err(|error| wrong(&error))?;
     if profile.codec() != options.codec {
         return Err(wrong(&format!("the host does not offer {}", codec_name(options.codec))));
@@ -186,30 +248,29 @@ fn negotiate(
         handshake.set_session(session);
     }
     let audio_encrypted = encryption.contains(EncryptionBits::AUDIO);
-    let socket = connected(at_port(plan.host, audio_setup.port))
-        .map_err(|error| ClientError::local("cannot open the audio socket", error))?;
     let recorder = match &options.record_audio {
         Some(path) => Some(AudioRecorder::create(path, channels)?),
         None => None,
     };
-    threads.list.push(audio::start(
-        shared,
-        AudioSetup {
-            socket,
-            pings: Pings::new(audio_setup.ping_payload),
-            receiver: AudioReceiverConfig {
+    let listener = Listener::new(shared, &layout, options.audio_packet_ms, recorder)?;
+    let lumen1 = match lumen1 {
+        Some(offer) => Some((offer, lumen1::answer(&offer), listener)),
+        None => {
+            let socket = connected(at_port(plan.host, audio_setup.port))
+                .map_err(|error| ClientError::local("cannot open the audio socket", error))?;
+            let receiver = AudioReceiverConfig {
                 packet_duration: PacketDuration::from_millis(options.audio_packet_ms).unwrap_or(PacketDuration::FIVE),
                 encryption: audio_encrypted
                     .then(|| AudioEncryption { key: CbcKey::new(&plan.key), key_id: plan.key_id }),
                 // What piles up before playback is of no harm to a client that only listens.
                 start: AudioStart::Live(std::time::Duration::ZERO),
-            },
-            layout,
-            packet_ms: options.audio_packet_ms,
-            loss: Lossy::new(options.loss.audio_percent, options.loss.burst, options.loss.seed.wrapping_add(1)),
-            recorder,
-        },
-    )?);
+            };
+            let pings = Pings::new(audio_setup.ping_payload);
+            let setup = AudioSetup { socket, pings, receiver, loss: audio_loss(options), listener };
+            threads.list.push(audio::start(shared, setup)?);
+            None
+        }
+    };
 
     let reply = rtsp.ask("RTSP SETUP of video", &handshake.setup(StreamKind::Video))?;
     let video_setup = setup(&reply, StreamKind::Video)?;
@@ -221,10 +282,13 @@ fn negotiate(
         ReferenceInvalidation::Unavailable
     };
     let request = stream_request(options, encryption, profile, quality)?;
-    let text = request.to_text(plan.host.ip(), video_setup.port);
+    let mut text = request.to_text(plan.host.ip(), video_setup.port);
+    if let Some((_, answer, _)) = &lumen1 {
+        answer.append_to(&mut text);
+    }
     rtsp.ask("RTSP ANNOUNCE", &handshake.announce(&text))?;
     rtsp.ask("RTSP PLAY", &handshake.play())?;
-    Ok(Agreement { video: video_setup, control: control_setup, request, profile, invalidation })
+    Ok(Agreement { video: video_setup, control: control_setup, request, profile, invalidation, lumen1 })
 }
 
 fn stream_request(

@@ -38,10 +38,35 @@ pub struct ControlHandle {
     wake: Arc<UnixStream>,
 }
 
-enum Command {
+/// What other threads want of the one that speaks to the host.
+pub enum Command {
     Send(ClientMessage),
     Disconnect,
     Vanish,
+    ChangeAddress,
+}
+
+/// Where commands arrive.
+pub struct Inbox {
+    pub commands: Receiver<Command>,
+    /// Readable once there is a command.
+    pub woken: UnixStream,
+}
+
+/// A handle, and where its commands arrive.
+pub fn channel() -> io::Result<(ControlHandle, Inbox)> {
+    let (wake, woken) = UnixStream::pair()?;
+    wake.set_nonblocking(true)?;
+    woken.set_nonblocking(true)?;
+    let (commands, inbox) = mpsc::channel();
+    Ok((ControlHandle { commands, wake: Arc::new(wake) }, Inbox { commands: inbox, woken }))
+}
+
+impl Inbox {
+    /// Forgets that it was woken.
+    pub fn calm(&self) {
+        while (&self.woken).read(&mut [0; 64]).is_ok_and(|count| count > 0) {}
+    }
 }
 
 impl ControlHandle {
@@ -60,10 +85,20 @@ impl ControlHandle {
         self.command(Command::Vanish);
     }
 
+    /// Goes on from another address, where the protocol can.
+    pub fn change_address(&self) {
+        self.command(Command::ChangeAddress);
+    }
+
+    /// Wakes the thread.
+    pub fn wake(&self) {
+        // A full pipe wakes just as well.
+        let _ = (&*self.wake).write(&[0]);
+    }
+
     fn command(&self, command: Command) {
         if self.commands.send(command).is_ok() {
-            // A full pipe wakes just as well.
-            let _ = (&*self.wake).write(&[0]);
+            self.wake();
         }
     }
 }
@@ -79,10 +114,7 @@ pub fn start(
     let local = |error: io::Error| ClientError::local("cannot open the control channel", error);
     let socket = connected(remote).map_err(local)?;
     socket.set_nonblocking(true).map_err(local)?;
-    let (wake, woken) = UnixStream::pair().map_err(local)?;
-    wake.set_nonblocking(true).map_err(local)?;
-    woken.set_nonblocking(true).map_err(local)?;
-    let (commands, inbox) = mpsc::channel();
+    let (handle, inbox) = channel().map_err(local)?;
     let (connected_tx, connected_rx) = mpsc::channel();
     let mut host = Host::new(HostConfig::client(), entropy);
     let peer = host
@@ -91,7 +123,6 @@ pub fn start(
     let thread = Control {
         shared: Arc::clone(shared),
         socket,
-        woken,
         inbox,
         host,
         peer,
@@ -102,10 +133,10 @@ pub fn start(
         leave_by: None,
         terminated: None,
     };
-    let handle = std::thread::Builder::new().name("control".into()).spawn(move || thread.run()).map_err(local)?;
+    let thread = std::thread::Builder::new().name("control".into()).spawn(move || thread.run()).map_err(local)?;
     let failed = |reason: &str| ClientError::handshake("connecting the control channel", reason);
     match connected_rx.recv_timeout(CONNECT_TIMEOUT) {
-        Ok(()) => Ok((ControlHandle { commands, wake: Arc::new(wake) }, handle)),
+        Ok(()) => Ok((handle, thread)),
         Err(mpsc::RecvTimeoutError::Timeout) => Err(failed("the host does not answer by UDP")),
         Err(mpsc::RecvTimeoutError::Disconnected) => Err(failed("the host refused the connection")),
     }
@@ -114,8 +145,7 @@ pub fn start(
 struct Control {
     shared: Arc<Shared>,
     socket: UdpSocket,
-    woken: UnixStream,
-    inbox: Receiver<Command>,
+    inbox: Inbox,
     host: Host,
     peer: PeerId,
     remote: PeerAddress,
@@ -149,9 +179,11 @@ impl Control {
         let now = self.shared.clock.now();
         self.host.handle_timeout(now);
         loop {
-            match self.inbox.try_recv() {
+            match self.inbox.commands.try_recv() {
                 Ok(Command::Send(message)) => self.say(&message, message.channel()),
                 Ok(Command::Vanish) => return Flow::Done,
+                // GameStream's host follows its pings; ENet has no such thing.
+                Ok(Command::ChangeAddress) => {}
                 // Without a handle nobody waits for anything any more.
                 Ok(Command::Disconnect) | Err(mpsc::TryRecvError::Disconnected) if self.leave_by.is_none() => {
                     self.host.disconnect_later(self.peer, 0);
@@ -270,14 +302,14 @@ impl Control {
         let due = [self.host.timeout(), self.next_ping, self.leave_by].into_iter().flatten().min();
         let sleep = due.map_or(MAX_SLEEP, |due| due.saturating_since(now)).min(MAX_SLEEP);
         let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(sleep.subsec_nanos()) };
-        let mut ready = [PollFd::new(&self.socket, PollFlags::IN), PollFd::new(&self.woken, PollFlags::IN)];
+        let mut ready = [PollFd::new(&self.socket, PollFlags::IN), PollFd::new(&self.inbox.woken, PollFlags::IN)];
         // An interrupted sleep is only a short one.
         let _ = poll(&mut ready, Some(&timeout));
     }
 
     fn receive(&mut self) {
         let mut buffer = [0; 4096];
-        while self.woken.read(&mut buffer).is_ok_and(|count| count > 0) {}
+        self.inbox.calm();
         loop {
             match self.socket.recv(&mut buffer) {
                 Ok(length) => {

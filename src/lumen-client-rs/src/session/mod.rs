@@ -1,9 +1,12 @@
-//! A running stream: four native threads (control, video, decoder, audio) around one state that they report to, and
-//! the handle by which a program looks at it and sends input.
+//! A running stream: native threads (control, video, decoder, audio; over lumen/1 one for the network, decoder, audio)
+//! around one state that they report to, and the handle by which a program looks at it and sends input.
 
 mod audio;
 mod connect;
 mod control;
+mod decoder;
+mod listener;
+mod lumen1;
 mod rtsp;
 mod sockets;
 mod state;
@@ -57,6 +60,11 @@ impl Session {
     /// Sends any message of the control channel.
     pub fn send_message(&self, message: ClientMessage) {
         self.control.send(message);
+    }
+
+    /// Goes on from another local address, as after a change of the network. Does nothing over GameStream.
+    pub fn change_address(&self) {
+        self.control.change_address();
     }
 
     /// How the stream ended, or that it runs.

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use lumen_core::time::Timestamp;
 
 use super::state::Shared;
+use crate::options::Transport;
 use crate::report::{
     AudioReport, CardReport, ConnectReport, FeedbackReport, HostReport, InputReport, LatencyReport, StreamReport,
     VideoReport,
@@ -14,6 +15,7 @@ use crate::report::{
 #[derive(Debug, Clone)]
 pub struct Facts {
     pub host: HostReport,
+    pub transport: Transport,
     pub codec: &'static str,
     pub fps: u32,
     pub packet_size: u32,
@@ -48,6 +50,7 @@ pub fn report(shared: &Shared, facts: &Facts) -> StreamReport {
     StreamReport {
         ending: state.ending.clone(),
         host: facts.host.clone(),
+        transport: facts.transport.name().to_owned(),
         seconds,
         connect: ConnectReport {
             server_info: moments.server_info.map(millis),

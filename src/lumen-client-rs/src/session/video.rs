@@ -1,15 +1,13 @@
-//! Video: one thread receives datagrams and makes frames of them, another decodes.
+//! Video over GameStream: a thread receives datagrams and makes frames of them.
 
-use std::collections::VecDeque;
 use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{self, Receiver, Sender, SyncSender, TrySendError};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use lumen_core::gamestream::control::{ClientMessage, FrameRange};
-use lumen_core::gamestream::http::Codec;
 use lumen_core::gamestream::reassembler::{
     DropReason, LossResponse, Reassembler, ReassemblerConfig, RecoveryRequest, ReferenceInvalidation, Verdict,
     VideoEvent, VideoFrame,
@@ -17,17 +15,13 @@ use lumen_core::gamestream::reassembler::{
 use lumen_core::time::Timestamp;
 
 use super::control::ControlHandle;
+use super::decoder::{Decoding, Encoded, FromDecoder};
 use super::sockets::{Pings, receive};
 use super::state::Shared;
-use crate::analysis::PictureTimes;
-use crate::decode::Decoder;
 use crate::error::ClientError;
 use crate::loss::Lossy;
-use crate::record::{VideoRecorder, without_padding};
 use crate::report::Ending;
 
-/// Frames that may wait for the decoder: two seconds at 60 a second.
-const MAX_WAITING: usize = 120;
 /// Longest wait for a datagram, so that the end is seen.
 const MAX_WAIT: Duration = Duration::from_millis(50);
 /// More than any datagram of a stream.
@@ -40,39 +34,16 @@ pub struct VideoSetup {
     pub reassembler: ReassemblerConfig,
     pub invalidation: ReferenceInvalidation,
     pub loss: Lossy,
-    pub codec: Codec,
-    pub decoder: Decoder,
-    pub recorder: Option<VideoRecorder>,
-    pub keep_pictures: bool,
     pub first_frame_timeout: Duration,
 }
 
-/// What the decoder says to the receiver.
-enum FromDecoder {
-    KeyFrameDecoded,
-    Failed,
-    Buffer(Vec<u8>),
-}
-
-/// Starts both threads.
+/// Starts the thread.
 pub fn start(
     shared: &Arc<Shared>,
     control: &ControlHandle,
+    decoding: Decoding<VideoFrame>,
     setup: VideoSetup,
 ) -> Result<[JoinHandle<()>; 2], ClientError> {
-    let (frames, to_decode) = mpsc::sync_channel(MAX_WAITING);
-    let (answers, from_decoder) = mpsc::channel();
-    shared.lock().decoder = setup.decoder.name().to_owned();
-    let decoding = Decoding {
-        shared: Arc::clone(shared),
-        frames: to_decode,
-        answers,
-        decoder: setup.decoder,
-        codec: setup.codec,
-        recorder: setup.recorder,
-        keep_pictures: setup.keep_pictures,
-        spare: None,
-    };
     let receiving = Receiving {
         shared: Arc::clone(shared),
         control: control.clone(),
@@ -82,15 +53,14 @@ pub fn start(
         response: LossResponse::new(setup.invalidation),
         invalidation: setup.invalidation,
         loss: setup.loss,
-        frames,
-        from_decoder,
+        frames: decoding.frames,
+        from_decoder: decoding.answers,
         begun: shared.clock.now(),
         first_frame_timeout: setup.first_frame_timeout,
     };
     let local = |error| ClientError::local("cannot start a thread", error);
-    let decoder = std::thread::Builder::new().name("decoder".into()).spawn(move || decoding.run()).map_err(local)?;
     let receiver = std::thread::Builder::new().name("video".into()).spawn(move || receiving.run()).map_err(local)?;
-    Ok([receiver, decoder])
+    Ok([receiver, decoding.thread])
 }
 
 struct Receiving {
@@ -103,7 +73,7 @@ struct Receiving {
     invalidation: ReferenceInvalidation,
     loss: Lossy,
     frames: SyncSender<VideoFrame>,
-    from_decoder: Receiver<FromDecoder>,
+    from_decoder: Receiver<FromDecoder<VideoFrame>>,
     begun: Timestamp,
     first_frame_timeout: Duration,
 }
@@ -127,7 +97,7 @@ impl Receiving {
                         self.response.key_frame_decoded();
                     }
                     FromDecoder::Failed => self.response.decoder_failed(),
-                    FromDecoder::Buffer(buffer) => self.reassembler.recycle(buffer),
+                    FromDecoder::Spent(frame) => self.reassembler.recycle(frame.data),
                 }
             }
             self.ask();
@@ -172,7 +142,7 @@ impl Receiving {
                 VideoEvent::Frame(frame) => self.frame(frame),
                 VideoEvent::Lost { first, last, cause } => {
                     tracing::debug!(first = first.0, last = last.0, %cause, "frames lost");
-                    self.shared.lock().analysis.frames_lost(first, last);
+                    self.shared.lock().analysis.frames_lost(first.0, last.0);
                     self.response.lost(first, last);
                 }
                 VideoEvent::FecStatus(status) => {
@@ -189,7 +159,7 @@ impl Receiving {
         }
         let verdict = self.response.completed(&frame);
         let mut state = self.shared.lock();
-        state.analysis.frame_received(&frame);
+        state.analysis.frame_received(&frame.facts());
         match verdict {
             Verdict::Drop => {
                 state.analysis.video.dropped_frames += 1;
@@ -224,78 +194,6 @@ impl Receiving {
                 }
             };
             self.control.send(message);
-        }
-    }
-}
-
-struct Decoding {
-    shared: Arc<Shared>,
-    frames: Receiver<VideoFrame>,
-    answers: Sender<FromDecoder>,
-    decoder: Decoder,
-    codec: Codec,
-    recorder: Option<VideoRecorder>,
-    keep_pictures: bool,
-    spare: Option<crate::picture::Picture>,
-}
-
-impl Decoding {
-    /// Ends when the receiving thread does.
-    fn run(mut self) {
-        // Frames whose picture has not come out yet: decoders hand out in order.
-        let mut waiting = VecDeque::new();
-        while let Ok(frame) = self.frames.recv() {
-            if self.shared.stopping() {
-                continue;
-            }
-            if let Some(recorder) = &mut self.recorder
-                && let Err(error) = recorder.write(&frame.data)
-            {
-                return self.shared.fail(error);
-            }
-            waiting.push_back((frame.first_packet_at, frame.received_at, frame.key_frame));
-            let data = match self.codec {
-                Codec::H264 | Codec::Hevc => without_padding(&frame.data),
-                Codec::Av1 => &frame.data,
-            };
-            let (shared, answers) = (&self.shared, &self.answers);
-            let (keep, spare) = (self.keep_pictures, &mut self.spare);
-            let decoded = self.decoder.decode(data, |picture| {
-                let decoded = shared.clock.now();
-                let strip = picture.strip().ok();
-                if keep {
-                    picture.copy_to(spare);
-                }
-                let Some((first_packet, received, key_frame)) = waiting.pop_front() else { return };
-                let times = PictureTimes {
-                    first_packet,
-                    received,
-                    decoded,
-                    decoded_unix_micros: shared.clock.unix_micros(decoded),
-                };
-                let mut state = shared.lock();
-                state.analysis.picture_decoded(times, (picture.width, picture.height), strip);
-                if keep {
-                    std::mem::swap(&mut state.picture, spare);
-                }
-                drop(state);
-                shared.changed();
-                if key_frame {
-                    let _ = answers.send(FromDecoder::KeyFrameDecoded);
-                }
-            });
-            if let Err(error) = decoded {
-                tracing::debug!(error, frame = frame.index.0, "a frame could not be decoded");
-                waiting.clear();
-                self.shared.lock().analysis.video.decode_errors += 1;
-                let _ = self.answers.send(FromDecoder::Failed);
-            }
-            let _ = self.answers.send(FromDecoder::Buffer(frame.data));
-        }
-        if let Some(recorder) = self.recorder.take()
-            && let Err(error) = recorder.finish()
-        {
-            self.shared.fail(error);
         }
     }
 }

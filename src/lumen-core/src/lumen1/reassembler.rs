@@ -88,6 +88,8 @@ pub struct Frame {
     pub header: FrameHeader,
     /// How it came together.
     pub status: FrameStatus,
+    /// Data shards of it that were rebuilt from parity.
+    pub restored: u16,
     /// When its first packet arrived.
     pub first_packet_at: Timestamp,
     /// When the packet arrived that made it complete.
@@ -331,6 +333,7 @@ impl Reassembler {
                 flags: slot.flags,
                 header: complete.header,
                 status: slot.status(complete.outcome),
+                restored: complete.restored,
                 first_packet_at: slot.first_at,
                 complete_at: complete.at,
                 buffer: slot.take_buffer(),

@@ -135,6 +135,9 @@ impl Config {
 pub struct StreamConfig {
     /// Parity in percent of the data packets of a video frame. Small frames get more than this.
     pub fec_percentage: FecPercent,
+    /// Whether the parity of lumen/1 follows what its client says of the network (`adaptive`: never more than
+    /// `fec_percentage` in the long run) or is always that percentage (`fixed`). Stock clients always get the percentage.
+    pub fec: Fec,
     /// Least number of parity packets in a protected block of a video frame.
     #[schemars(range(max = 64))]
     pub min_parity: u8,
@@ -157,12 +160,15 @@ pub struct StreamConfig {
     pub dscp: bool,
     /// Whether sending threads ask for a real-time scheduling class. Refusal is not an error.
     pub realtime: bool,
+    /// Whether lumen/1 is offered to clients that ask for it. Stock clients never notice.
+    pub lumen1: bool,
 }
 
 impl Default for StreamConfig {
     fn default() -> Self {
         Self {
             fec_percentage: FecPercent::DEFAULT,
+            fec: Fec::Adaptive,
             min_parity: 2,
             keep_alive: 300,
             max_sessions: 8,
@@ -172,6 +178,7 @@ impl Default for StreamConfig {
             pacing: Pacing::Deadline,
             dscp: true,
             realtime: true,
+            lumen1: true,
         }
     }
 }
@@ -186,6 +193,16 @@ pub enum Encryption {
     Required,
     /// Nothing that can go unencrypted is encrypted.
     Never,
+}
+
+/// How much parity frames get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Fec {
+    /// As much as the network asks for, within a budget.
+    Adaptive,
+    /// A percentage.
+    Fixed,
 }
 
 /// How the packets of a frame are spread over time.

@@ -15,6 +15,9 @@ use lumen_core::gamestream::control::Termination;
 use lumen_core::gamestream::http::{CodecMask, LaunchReply, LaunchRequest, LaunchVerb, Ports, SessionUrl};
 use lumen_core::gamestream::rtsp::{RecordError, RtspCipher, SealedRecord};
 use lumen_core::gamestream::sdp::{SetupReply, StreamKind, StreamRequest, SurroundParams};
+use lumen_core::lumen1;
+use lumen_core::lumen1::keys::RANDOM_LEN;
+use lumen_core::lumen1::negotiation::{Answer, Grants, Offer, Schemes};
 
 use crate::admin::SessionState;
 use crate::config::{Encryption, LogConfig, StreamConfig};
@@ -22,14 +25,15 @@ use crate::display::steps;
 use crate::encode::{Codec, EncoderPreference};
 use crate::frame::Mode;
 use crate::gamestream::catalogue::AppCatalogue;
-use crate::gamestream::control_server::{ControlGrant, ControlHandle, LaunchId};
+use crate::gamestream::control_server::{Connection, ControlGrant, ControlHandle, LaunchId};
 use crate::gamestream::http_server::{ClientIdentity, RefusedReason};
 use crate::gamestream::media_sockets::{Media, MediaSockets};
 use crate::link::{AppSpec, EndReason, Link, Resumable, SessionId, SessionSpec, SessionStats, ToWorker};
-use crate::store::Store;
+use crate::store::{Fingerprint, Store};
 
 use super::handover::Handover;
 use super::launch::{Launch, Overdue};
+use super::route::Gate;
 use super::worker::{self, Worker};
 use ledger::Ledger;
 
@@ -142,6 +146,16 @@ impl Session {
     fn tell(&self, message: &ToWorker) {
         if let Err(error) = self.worker.link.send(message, &[]) {
             tracing::warn!(session = %self.spec.id, %error, "the worker did not hear this");
+        }
+    }
+
+    /// Leaves all that is known of its stream with the worker, from which the next daemon has it. A stream over lumen/1
+    /// has no control connection.
+    fn leave_to_successor(&self, connection: Option<Connection>) {
+        let Some(launch) = self.launch.as_ref().and_then(Launch::streaming) else { return };
+        match (Handover { launch, connection }).to_bytes() {
+            Ok(bytes) => self.tell(&ToWorker::Keep(bytes)),
+            Err(error) => tracing::warn!(session = %self.spec.id, %error, "its client will have to resume"),
         }
     }
 
@@ -319,11 +333,8 @@ impl Engine {
         let connections = self.control.get().map(ControlHandle::hand_over).unwrap_or_default();
         let mut state = self.lock();
         for (id, connection) in connections {
-            let Some(session) = state.of_launch(id) else { continue };
-            let Some(launch) = session.launch.as_ref().and_then(Launch::streaming) else { continue };
-            match (Handover { launch, connection }).to_bytes() {
-                Ok(bytes) => session.tell(&ToWorker::Keep(bytes)),
-                Err(error) => tracing::warn!(session = %session.spec.id, %error, "its client will have to resume"),
+            if let Some(session) = state.of_launch(id) {
+                session.leave_to_successor(Some(connection));
             }
         }
     }
@@ -342,7 +353,11 @@ impl Engine {
         session.orphaned_stream = None;
         session.launch = Some(launch);
         tracing::info!(session = %id, "its stream goes on");
-        control.take_over(grant, connection);
+        match connection {
+            Some(connection) => control.take_over(grant, connection),
+            // A crash of this daemon ends it as little.
+            None => session.leave_to_successor(None),
+        }
     }
 
     /// Ends what is overdue. To be called a few times a second.
@@ -456,6 +471,32 @@ impl Engine {
         self.lock().of_launch(launch)?.launch.as_ref().map(read)
     }
 
+    /// What is offered of lumen/1 to a client that asked for it in DESCRIBE; `None` if nothing is.
+    pub fn offer_lumen1(&self, launch: LaunchId) -> Option<Offer> {
+        if !self.config.stream.lumen1 {
+            return None;
+        }
+        let (mut session, mut random) = ([0; 4], [0; RANDOM_LEN]);
+        super::random(&mut session);
+        super::random(&mut random);
+        let offer = Offer {
+            session: lumen1::header::SessionId(u32::from_be_bytes(session)),
+            random,
+            port: self.config.ports.video,
+            datagram: lumen1::DEFAULT_DATAGRAM as u16,
+            schemes: Schemes::ALL,
+            grants: Grants::NONE,
+        };
+        let mut state = self.lock();
+        state.of_launch(launch)?.launch.as_mut()?.offer = Some(offer);
+        Some(offer)
+    }
+
+    /// What was offered of lumen/1 to this launch's client.
+    pub fn offered(&self, launch: LaunchId) -> Option<Offer> {
+        self.with_launch(launch, |launch| launch.offer).flatten()
+    }
+
     /// The reply to SETUP.
     pub fn setup(&self, launch: LaunchId, stream: StreamKind) -> Option<SetupReply> {
         let ports = self.config.ports;
@@ -473,15 +514,29 @@ impl Engine {
     ///
     /// # Errors
     /// If this host cannot stream that.
-    pub fn announce(&self, launch: LaunchId, wish: &StreamRequest) -> anyhow::Result<bool> {
+    pub fn announce(
+        &self,
+        launch: LaunchId,
+        wish: &StreamRequest,
+        lumen1: Option<(Offer, Answer)>,
+    ) -> anyhow::Result<bool> {
         let mut state = self.lock();
         let Some(session) = state.of_launch(launch) else { return Ok(false) };
         let Some(launch) = session.launch.as_mut() else { return Ok(false) };
-        let announced = super::negotiate::announced(wish, launch, &self.config.stream, self.config.audio_complexity)?;
+        let announced =
+            super::negotiate::announced(wish, lumen1, launch, &self.config.stream, self.config.audio_complexity)?;
         session.mode = announced.stream.video.encoder.mode;
         session.codec = announced.stream.video.encoder.codec;
         session.orphaned_stream = None;
-        let message = ToWorker::Stream(Box::new(announced.stream.clone()));
+        let stream = Box::new(announced.stream.clone());
+        let message = match &announced.lumen1 {
+            Some(lumen1) => {
+                let may = self.config.store.grants(&Fingerprint::new(session.spec.owner));
+                ToWorker::Lumen1(stream, Box::new(lumen1.clone()), Box::new(may))
+            }
+            None => ToWorker::Stream(stream),
+        };
+        launch.gate = Gate::of(&announced);
         launch.announced = Some(announced);
         session.tell(&message);
         Ok(true)

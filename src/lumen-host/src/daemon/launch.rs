@@ -8,12 +8,16 @@ use lumen_core::gamestream::control::EnvelopeMode;
 use lumen_core::gamestream::http::LaunchRequest;
 use lumen_core::gamestream::rtsp::RtspCipher;
 use lumen_core::gamestream::sdp::{ConnectData, PingPayload, SessionIds, SessionToken, SurroundParams};
+use lumen_core::lumen1;
+use lumen_core::lumen1::negotiation::Offer;
 
 use serde::{Deserialize, Serialize};
 
 use crate::gamestream::control_server::LaunchId;
 use crate::gamestream::media_sockets::{Media, MediaPath};
-use crate::link::{StreamKey, StreamSpec};
+use crate::link::{Lumen1Spec, StreamKey, StreamSpec};
+
+use super::route::Gate;
 
 /// From the launch's reply until the control channel is up. The protocol asks for 10 s; slow clients get more.
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);
@@ -37,7 +41,12 @@ pub(super) struct Launch {
     pub(super) connect_data: ConnectData,
     /// The client's own Opus layout.
     pub(super) surround: Option<SurroundParams>,
+    /// What was offered of lumen/1, if the client asked.
+    pub(super) offer: Option<Offer>,
     pub(super) announced: Option<Announced>,
+    /// Who may send datagrams of lumen/1 to the worker, if that was agreed on.
+    pub(super) gate: Option<Gate>,
+    /// Of lumen/1: since the client proved its address.
     pub(super) control: Option<Control>,
     video: MediaState,
     audio: MediaState,
@@ -48,6 +57,7 @@ pub(super) struct Launch {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Announced {
     pub(super) stream: StreamSpec,
+    pub(super) lumen1: Option<Lumen1Spec>,
     pub(super) ids: SessionIds,
     pub(super) mode: EnvelopeMode,
 }
@@ -111,7 +121,9 @@ impl Launch {
             ping_payload: PingPayload::generate(&mut entropy),
             connect_data: ConnectData::generate(&mut entropy),
             surround: request.surround_params,
+            offer: None,
             announced: None,
+            gate: None,
             control: None,
             video: MediaState::default(),
             audio: MediaState::default(),
@@ -135,6 +147,8 @@ impl Launch {
             ping_payload,
             connect_data,
             surround,
+            offer: None,
+            gate: Gate::of(&announced),
             announced: Some(announced),
             control: Some(Control { client: peer, local, since: now, last_word: now }),
             video,
@@ -173,11 +187,26 @@ impl Launch {
         self.control.is_some()
     }
 
+    /// Whether it goes over lumen/1, which is the worker's business.
+    pub(super) fn is_lumen1(&self) -> bool {
+        self.announced.as_ref().is_some_and(|announced| announced.lumen1.is_some())
+    }
+
+    /// Whether it is this stream over lumen/1.
+    pub(super) fn is_stream(&self, stream: lumen1::header::SessionId) -> bool {
+        let lumen1 = self.announced.as_ref().and_then(|announced| announced.lumen1.as_ref());
+        lumen1.is_some_and(|lumen1| lumen1.offer.session == stream)
+    }
+
     /// What the clock says about this launch.
     pub(super) fn overdue(&self, now: Instant) -> Option<Overdue> {
         let Some(control) = &self.control else {
             return (now.duration_since(self.created) > CONNECT_LIMIT).then_some(Overdue::NeverConnected);
         };
+        if self.is_lumen1() {
+            // The worker hears its client, and says when it does not.
+            return None;
+        }
         if now.duration_since(control.last_word) > SILENCE_LIMIT {
             return Some(Overdue::Silent);
         }
@@ -194,7 +223,9 @@ impl Streaming {
         use lumen_core::gamestream::sdp::{Matrix, Range};
         use lumen_core::gamestream::video::PacketSize;
 
-        use crate::config::Pacing;
+        use lumen_core::lumen1::negotiation::{Answer, Grants, Schemes};
+
+        use crate::config::{Fec, Pacing};
         use crate::encode::EncoderConfig;
         use crate::frame::Mode;
         use crate::link::{AudioParams, StreamSpec, VideoParams};
@@ -222,6 +253,18 @@ impl Streaming {
             pacing: Pacing::Off,
             dscp: Dscp::Off,
         };
+        let offer = Offer {
+            session: lumen1::header::SessionId(0x2A),
+            random: [1; 16],
+            port: 47_998,
+            datagram: 1452,
+            schemes: Schemes::ALL,
+            grants: Grants::CURSOR,
+        };
+        let (session, schemes) = (offer.session, offer.schemes);
+        let answer =
+            Answer { session, random: [2; 16], datagram: 1400, schemes, grants: Grants::NONE, max_frame: 1 << 20 };
+        let lumen1 = Lumen1Spec { offer, answer, fec: Fec::Adaptive, least_bitrate_bps: 500_000 };
         let audio = AudioParams {
             channels: 6,
             streams: 4,
@@ -243,7 +286,7 @@ impl Streaming {
             ping_payload: PingPayload::generate(&mut entropy),
             connect_data: ConnectData(6),
             surround: None,
-            announced: Announced { stream, ids: SessionIds::NotUsed, mode: EnvelopeMode::Legacy },
+            announced: Announced { stream, lumen1: Some(lumen1), ids: SessionIds::NotUsed, mode: EnvelopeMode::Legacy },
             control: (([10, 0, 0, 1], 7).into(), Some([10, 0, 0, 2].into())),
             video: MediaState { client: None, sending_to: Some(([10, 0, 0, 1], 8).into()) },
             audio: MediaState::default(),

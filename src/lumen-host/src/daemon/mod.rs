@@ -5,6 +5,7 @@ mod engine;
 mod handover;
 mod launch;
 mod negotiate;
+mod route;
 mod run;
 mod units;
 mod worker;

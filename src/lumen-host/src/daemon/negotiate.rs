@@ -5,13 +5,14 @@ use lumen_core::crypto::PacketKey;
 use lumen_core::gamestream::control::EnvelopeMode;
 use lumen_core::gamestream::packetizer::{Oversize, Packetizer, PacketizerConfig};
 use lumen_core::gamestream::sdp::{AudioQuality, ControlProtocol, ReferenceFrames, StreamRequest, SurroundQuality};
+use lumen_core::lumen1::negotiation::{Answer, Offer};
 use lumen_opus::{Layout, PacketDuration};
 
 use crate::audio::opus::{OpusConfig, Quality, Speakers};
 use crate::config::StreamConfig;
 use crate::encode::EncoderConfig;
 use crate::frame::Mode;
-use crate::link::{AudioParams, StreamKey, StreamSpec, VideoParams};
+use crate::link::{AudioParams, Lumen1Spec, StreamKey, StreamSpec, VideoParams};
 use crate::net::sockets::Dscp;
 
 use super::launch::{Announced, Launch};
@@ -22,6 +23,7 @@ use super::launch::{Announced, Launch};
 /// If this host cannot stream that.
 pub(super) fn announced(
     wish: &StreamRequest,
+    lumen1: Option<(Offer, Answer)>,
     launch: &Launch,
     config: &StreamConfig,
     audio_complexity: u8,
@@ -29,15 +31,22 @@ pub(super) fn announced(
     if !matches!(wish.control, ControlProtocol::Encrypted) {
         bail!("this client's control protocol is older than 7.1.431; update the client");
     }
+    let mut video = video(wish, launch.key, config)?;
+    let lumen1 = lumen1.map(|(offer, answer)| {
+        // One code covers a whole frame: what the client takes is the only limit.
+        video.encoder.max_frame_bytes = usize::try_from(answer.max_frame).unwrap_or(usize::MAX);
+        let least_bitrate_bps = u64::from(config.min_bitrate_kbps) * 1000;
+        Lumen1Spec { offer, answer, fec: config.fec, least_bitrate_bps }
+    });
     let stream = StreamSpec {
-        video: video(wish, launch.key, config)?,
+        video,
         audio: AudioParams { complexity: audio_complexity, ..audio(wish, launch, config)? },
         key: launch.key,
         key_id: launch.key_id,
         realtime: config.realtime,
     };
     let mode = if wish.control_is_v2() { EnvelopeMode::V2 } else { EnvelopeMode::Legacy };
-    Ok(Announced { stream, ids: wish.features.session_ids(), mode })
+    Ok(Announced { stream, lumen1, ids: wish.features.session_ids(), mode })
 }
 
 fn video(wish: &StreamRequest, key: StreamKey, config: &StreamConfig) -> anyhow::Result<VideoParams> {

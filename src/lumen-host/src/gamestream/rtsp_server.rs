@@ -10,6 +10,7 @@ use lumen_core::gamestream::rtsp::{
     MessageDecoder, Method, Request, RequestError, Response, SealedRecord, WireMessage,
 };
 use lumen_core::gamestream::sdp::{DescribeOffer, EncryptionBits, HostFeatures, StreamRequest};
+use lumen_core::lumen1::negotiation::{self, Answer, NegotiationError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -125,7 +126,7 @@ impl Connection {
         let cseq = request.cseq();
         let response = match &request.method {
             Method::Options => Response::ok(cseq).with_header("Public", "OPTIONS, DESCRIBE, SETUP, ANNOUNCE, PLAY"),
-            Method::Describe => self.describe(launch, cseq),
+            Method::Describe => self.describe(launch, request),
             Method::Setup => match request.stream_kind() {
                 Some(stream) => match self.engine.setup(launch, stream) {
                     Some(reply) => reply.to_response(cseq),
@@ -140,7 +141,8 @@ impl Connection {
         response
     }
 
-    fn describe(&self, launch: LaunchId, cseq: Option<u32>) -> Response {
+    fn describe(&self, launch: LaunchId, request: &Request) -> Response {
+        let cseq = request.cseq();
         let Some(surround) = self.engine.surround(launch) else { return gone(cseq) };
         let (supported, requested) = match self.offer.encryption {
             Encryption::Never => (EncryptionBits::CONTROL_V2, EncryptionBits::CONTROL_V2),
@@ -156,7 +158,13 @@ impl Connection {
             av1: self.offer.codecs.contains(&Codec::Av1),
             surround: DescribeOffer::standard_surround(surround),
         };
-        Response::ok(cseq).with_header("Content-Type", "application/sdp").with_body(&offer.to_text())
+        let mut text = offer.to_text();
+        if negotiation::is_requested(request.header(negotiation::REQUEST_HEADER))
+            && let Some(lumen1) = self.engine.offer_lumen1(launch)
+        {
+            lumen1.append_to(&mut text);
+        }
+        Response::ok(cseq).with_header("Content-Type", "application/sdp").with_body(&text)
     }
 
     fn announce(&self, launch: LaunchId, request: &Request) -> Response {
@@ -169,11 +177,23 @@ impl Connection {
                 return Response::error(400, "Bad Request", cseq);
             }
         };
-        if self.offer.encryption == Encryption::Required && !(wish.video_is_encrypted() && wish.audio_is_encrypted()) {
+        let offered = self.engine.offered(launch);
+        let answered = offered.map(|offer| Ok(Answer::find(body, &offer)?.map(|answer| (offer, answer)))).transpose();
+        let lumen1 = match answered {
+            Ok(lumen1) => lumen1.flatten(),
+            Err(error) => {
+                let error: NegotiationError = error;
+                tracing::info!(client = %self.client, %error, "ANNOUNCE refused");
+                return Response::error(400, "Bad Request", cseq);
+            }
+        };
+        // Nothing of lumen/1 is sent in clear.
+        let encrypted = lumen1.is_some() || (wish.video_is_encrypted() && wish.audio_is_encrypted());
+        if self.offer.encryption == Encryption::Required && !encrypted {
             tracing::info!(client = %self.client, "ANNOUNCE refused: this host demands encryption");
             return Response::error(403, "Forbidden", cseq);
         }
-        match self.engine.announce(launch, &wish) {
+        match self.engine.announce(launch, &wish, lumen1) {
             Ok(true) => Response::ok(cseq),
             Ok(false) => gone(cseq),
             Err(error) => {

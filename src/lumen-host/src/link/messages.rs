@@ -10,9 +10,11 @@ use std::time::Duration;
 use lumen_core::gamestream::control::HostMessage;
 use lumen_core::gamestream::input::InputEvent;
 use lumen_core::gamestream::video::{FrameIndex, PacketSize};
+use lumen_core::lumen1::header::SessionId as StreamId;
+use lumen_core::lumen1::negotiation::{Answer, Offer};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{AppConfig, DisplayKind, Instance, OnExit, Pacing};
+use crate::config::{AppConfig, DisplayKind, Fec, Grants, Instance, OnExit, Pacing};
 use crate::encode::{EncoderConfig, EncoderPreference};
 use crate::frame::Mode;
 use crate::net::sockets::Dscp;
@@ -170,6 +172,34 @@ pub struct StreamSpec {
     pub realtime: bool,
 }
 
+/// What makes a stream one over lumen/1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lumen1Spec {
+    /// What the host offered.
+    pub offer: Offer,
+    /// What the client took.
+    pub answer: Answer,
+    /// How much parity frames get.
+    pub fec: Fec,
+    /// The encoder is never told to go below this.
+    pub least_bitrate_bps: u64,
+}
+
+/// What a client over lumen/1 asked for since it was last told; for statistics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Key frames.
+    pub key_frames: u64,
+    /// Frames without lost references.
+    pub invalidations: u64,
+    /// Input that was not granted.
+    pub input_refused: u64,
+    /// Packets that it accounted for.
+    pub packets: u64,
+    /// Of these, those that did not arrive.
+    pub missing: u64,
+}
+
 /// Daemon to worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToWorker {
@@ -209,6 +239,13 @@ pub enum ToWorker {
     Keep(Vec<u8>),
     /// Let go of everything that the client holds down: its right to do so may be gone.
     ReleaseInput,
+    /// As [`Stream`](Self::Stream), over lumen/1, by a client that may do this.
+    Lumen1(Box<StreamSpec>, Box<Lumen1Spec>, Box<Grants>),
+    /// A datagram of lumen/1 from this address, which is the client's. A connected socket for the next ones may come with
+    /// this message.
+    Lumen1Datagram(SocketAddr, Vec<u8>),
+    /// What the client may do has changed.
+    Grants(Box<Grants>),
 }
 
 /// Worker to daemon.
@@ -230,6 +267,12 @@ pub enum FromWorker {
     Started(u32),
     /// What it has done in its life. With every [`Stats`](Self::Stats).
     Figures(Box<Figures>),
+    /// The client of this stream over lumen/1 proved that it is at this address.
+    Lumen1At(StreamId, SocketAddr),
+    /// This stream over lumen/1 is over, and why; the session is suspended.
+    Lumen1Ended(StreamId, String),
+    /// With every [`Stats`](Self::Stats) of a stream over lumen/1.
+    Asked(Asked),
 }
 
 /// What a daemon must know to take a worker back.

@@ -18,8 +18,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use figures::{BOUNDS_US, Figures, Histogram};
 pub use messages::{
-    AppSpec, AudioParams, EndReason, FromWorker, Resumable, SessionId, SessionSpec, SessionStats, StreamKey,
-    StreamSpec, ToWorker, VideoParams,
+    AppSpec, Asked, AudioParams, EndReason, FromWorker, Lumen1Spec, Resumable, SessionId, SessionSpec, SessionStats,
+    StreamKey, StreamSpec, ToWorker, VideoParams,
 };
 
 /// Longest message. Every message is far shorter; the limit bounds what a broken peer can make us read.
@@ -90,15 +90,26 @@ impl Link {
         &self,
         timeout: Option<Duration>,
     ) -> Result<Option<(T, Vec<OwnedFd>)>, LinkError> {
-        if let Some(timeout) = timeout {
-            let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
-            let limit = Timespec::try_from(timeout).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-            match poll(&mut fds, Some(&limit)) {
-                Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(None),
-                Ok(_) => {}
-                Err(errno) => return Err(io::Error::from(errno).into()),
-            }
+        match timeout {
+            Some(timeout) if !wait(&mut [PollFd::new(&self.fd, PollFlags::IN)], timeout)? => Ok(None),
+            _ => self.read(),
         }
+    }
+
+    /// As [`receive`](Self::receive), but also returns, with nothing, when `other` becomes readable.
+    ///
+    /// # Errors
+    /// [`LinkError::Closed`] once the other end is gone.
+    pub fn receive_or<T: DeserializeOwned>(
+        &self,
+        other: BorrowedFd<'_>,
+        timeout: Duration,
+    ) -> Result<Option<(T, Vec<OwnedFd>)>, LinkError> {
+        let mut fds = [PollFd::new(&self.fd, PollFlags::IN), PollFd::from_borrowed_fd(other, PollFlags::IN)];
+        if !wait(&mut fds, timeout)? || fds[0].revents().is_empty() { Ok(None) } else { self.read() }
+    }
+
+    fn read<T: DeserializeOwned>(&self) -> Result<Option<(T, Vec<OwnedFd>)>, LinkError> {
         let mut bytes = vec![0; MAX_MESSAGE];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -128,6 +139,16 @@ impl Link {
     /// The descriptor, for handing it to a child process.
     pub fn into_fd(self) -> OwnedFd {
         self.fd
+    }
+}
+
+/// Whether one of `fds` has something to say before the time is over.
+fn wait(fds: &mut [PollFd<'_>], timeout: Duration) -> Result<bool, LinkError> {
+    let limit = Timespec::try_from(timeout).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    match poll(fds, Some(&limit)) {
+        Ok(0) | Err(rustix::io::Errno::INTR) => Ok(false),
+        Ok(_) => Ok(true),
+        Err(errno) => Err(io::Error::from(errno).into()),
     }
 }
 

@@ -73,6 +73,11 @@ impl BatchSender {
         Ok(())
     }
 
+    /// The socket.
+    pub fn socket(&self) -> &UdpSocket {
+        &self.socket
+    }
+
     /// System calls made so far.
     pub fn calls(&self) -> u64 {
         self.calls

@@ -7,3 +7,4 @@ pub mod pacer;
 pub mod sockets;
 
 pub use bind_error::BindError;
+pub mod wake;

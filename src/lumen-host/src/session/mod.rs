@@ -2,30 +2,39 @@
 //! over a [`Link`]. It outlives its daemon: it streams on and waits to be taken back.
 
 mod audio;
+mod lumen1;
 mod opening;
+mod outlet;
 mod request;
 mod room;
 mod stats;
 mod video;
 
 use std::net::UdpSocket;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use lumen_core::lumen1::message::CloseCode;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
 use crate::audio::{AudioSource, late};
 use crate::capture::{self, Capture};
+use crate::config::Grants;
 use crate::display::steps::Steps;
 use crate::display::{self, DisplayError, DisplayState, VirtualDisplay};
 use crate::input::InputSink;
 use crate::input::late::Late;
-use crate::link::{EndReason, Figures, FromWorker, Link, LinkError, Resumable, SessionSpec, StreamSpec, ToWorker};
+use crate::link::{
+    Asked, EndReason, Figures, FromWorker, Link, LinkError, Lumen1Spec, Resumable, SessionSpec, StreamSpec, ToWorker,
+};
+use crate::net::wake::Waker;
 
 use audio::AudioStream;
+use lumen1::{Lumen1Event, Lumen1Stream};
 use opening::{Opened, Opening};
 use stats::StreamStats;
 use video::{VideoEvent, VideoStream};
@@ -54,9 +63,9 @@ pub fn run_worker(fd: OwnedFd) -> anyhow::Result<()> {
     let span = tracing::info_span!("session", id = %spec.id, client = %spec.owner_name, app = %spec.app.title);
     let _entered = span.enter();
     let (session, directory) = (spec.id.to_string(), spec.directory.clone());
-    let reason = match Opening::begin(&spec) {
-        Ok(opening) => {
-            let mut worker = Worker::new(*spec, link, opening);
+    let reason = match Opening::begin(&spec).and_then(|opening| Ok((opening, Waker::new()?))) {
+        Ok((opening, notice)) => {
+            let mut worker = Worker::new(*spec, link, opening, notice);
             let reason = worker.run();
             tracing::info!(%reason, "session ended");
             worker.finish(reason.clone());
@@ -83,10 +92,14 @@ struct Worker {
     /// What the streams before this one did.
     before: Figures,
     video_events: (mpsc::Sender<VideoEvent>, mpsc::Receiver<VideoEvent>),
+    /// Woken when a stream over lumen/1 has something to tell.
+    notice: Waker,
     /// When the session lost its client or its daemon; it ends when both were away for too long.
     alone_since: Option<Instant>,
-    /// What a daemon that ended left for the next one.
+    /// What a daemon left for the one after it.
     kept: Option<Vec<u8>>,
+    /// When a lost daemon is looked for again.
+    next_reunion: Instant,
     /// When keys are released that nobody holds any more.
     release_at: Option<Instant>,
     /// Behind all that belongs to the session: the steps after it run when that has ended.
@@ -109,8 +122,31 @@ struct Stream {
     stats: Arc<StreamStats>,
     video: Option<VideoStream>,
     audio: Option<AudioStream>,
+    /// Set if it goes over lumen/1. Behind the two that feed it.
+    lumen1: Option<Lumen1>,
     /// Where pictures and sound of the display go once it is there, if they began before.
     late: LateMedia,
+}
+
+struct Lumen1 {
+    id: lumen_core::lumen1::header::SessionId,
+    stream: Lumen1Stream,
+    grants: Grants,
+    /// Since the last report.
+    asked: Asked,
+    /// Packets and missing ones of all reports.
+    reported: (u64, u64),
+}
+
+impl Lumen1 {
+    /// What the client asked for since the last call.
+    fn take_asked(&mut self, stats: &StreamStats) -> Asked {
+        let now = stats.reported();
+        let before = std::mem::replace(&mut self.reported, now);
+        let asked = Asked { packets: now.0 - before.0, missing: now.1 - before.1, ..self.asked };
+        self.asked = Asked::default();
+        asked
+    }
 }
 
 #[derive(Default)]
@@ -120,7 +156,7 @@ struct LateMedia {
 }
 
 impl Worker {
-    fn new(spec: SessionSpec, link: Link, opening: Opening) -> Self {
+    fn new(spec: SessionSpec, link: Link, opening: Opening, notice: Waker) -> Self {
         Self {
             spec,
             link: Some(link),
@@ -129,9 +165,11 @@ impl Worker {
             stream: None,
             before: Figures::default(),
             video_events: mpsc::channel(),
+            notice,
             // The client that launched this is on its way; the daemon knows for how long to wait.
             alone_since: None,
             kept: None,
+            next_reunion: Instant::now(),
             release_at: None,
             steps: None,
         }
@@ -156,7 +194,7 @@ impl Worker {
 
     fn step(&mut self) -> Result<(), EndReason> {
         match &self.link {
-            Some(link) => match link.receive(Some(FEEDBACK_INTERVAL)) {
+            Some(link) => match link.receive_or(self.notice.as_fd(), FEEDBACK_INTERVAL) {
                 Ok(Some((message, fds))) => self.handle(message, fds)?,
                 Ok(None) => {}
                 Err(LinkError::Malformed(error)) => tracing::warn!(%error, "a message of the daemon was ignored"),
@@ -164,21 +202,32 @@ impl Worker {
                     tracing::warn!(%error, "the daemon is gone; the stream goes on and waits for it");
                     self.link = None;
                     // Held keys would repeat for as long as the daemon is away. One that is only restarted knows them.
+                    // A client over lumen/1 is heard without it.
                     let patience = if self.kept.is_some() { HOLD_LIMIT } else { Duration::ZERO };
-                    self.release_at = Some(Instant::now() + patience);
+                    let heard = self.stream.as_ref().is_some_and(|stream| stream.lumen1.is_some());
+                    self.release_at = (!heard).then(|| Instant::now() + patience);
                 }
             },
             None => {
-                std::thread::sleep(REUNION_INTERVAL);
-                self.reunite();
+                let limit = Timespec { tv_sec: 0, tv_nsec: i64::from(REUNION_INTERVAL.subsec_nanos()) };
+                let _ = poll(&mut [PollFd::new(&self.notice, PollFlags::IN)], Some(&limit));
+                if self.next_reunion <= Instant::now() {
+                    self.next_reunion = Instant::now() + REUNION_INTERVAL;
+                    self.reunite();
+                }
             }
         }
+        self.notice.reset();
+        self.lumen1_events()?;
         if self.release_at.is_some_and(|at| at <= Instant::now()) {
             self.release_at = None;
             self.input.release_all();
         }
         while let Some(feedback) = self.input.poll_feedback() {
-            self.tell(&FromWorker::Feedback(feedback));
+            match self.stream.as_ref().and_then(|stream| stream.lumen1.as_ref()) {
+                Some(lumen1) => lumen1.stream.answer(feedback),
+                None => self.tell(&FromWorker::Feedback(feedback)),
+            }
         }
         match &mut self.stage {
             Stage::Opening(opening) => {
@@ -205,7 +254,18 @@ impl Worker {
         let socket = |fds: &mut Vec<OwnedFd>| fds.pop().map(UdpSocket::from);
         match message {
             ToWorker::Session(_) => tracing::warn!("the session was described twice"),
-            ToWorker::Stream(spec) => self.prepare(*spec)?,
+            ToWorker::Stream(spec) => self.prepare(*spec, None)?,
+            ToWorker::Lumen1(spec, lumen1, grants) => self.prepare(*spec, Some((*lumen1, *grants)))?,
+            ToWorker::Lumen1Datagram(client, bytes) => {
+                if let Some(lumen1) = self.stream.as_ref().and_then(|stream| stream.lumen1.as_ref()) {
+                    lumen1.stream.datagram(client, socket(&mut fds), bytes);
+                }
+            }
+            ToWorker::Grants(grants) => {
+                if let Some(lumen1) = self.stream.as_mut().and_then(|stream| stream.lumen1.as_mut()) {
+                    lumen1.grants = *grants;
+                }
+            }
             ToWorker::VideoSocket(client) => {
                 if let Some(socket) = socket(&mut fds) {
                     tracing::info!(%client, "video");
@@ -234,14 +294,63 @@ impl Worker {
             ToWorker::ReleaseInput => self.input.release_all(),
             ToWorker::Expect => self.alone_since = None,
             ToWorker::Keep(bytes) => self.kept = Some(bytes),
-            ToWorker::Suspend => {
-                self.end_stream();
-                self.kept = None;
-                self.input.release_all();
-                self.alone_since.get_or_insert_with(Instant::now);
-                tracing::info!(keep_alive = ?self.spec.keep_alive, "suspended");
-            }
+            ToWorker::Suspend => self.suspend(),
             ToWorker::Stop(reason) => return Err(reason),
+        }
+        Ok(())
+    }
+
+    fn suspend(&mut self) {
+        self.end_stream();
+        self.kept = None;
+        self.input.release_all();
+        self.alone_since.get_or_insert_with(Instant::now);
+        tracing::info!(keep_alive = ?self.spec.keep_alive, "suspended");
+    }
+
+    /// What the client of a stream over lumen/1 did.
+    fn lumen1_events(&mut self) -> Result<(), EndReason> {
+        loop {
+            let Some(lumen1) = self.stream.as_mut().and_then(|stream| stream.lumen1.as_mut()) else { return Ok(()) };
+            let Some(event) = lumen1.stream.poll() else { return Ok(()) };
+            match event {
+                // The other door for input: what is not granted never reaches the session.
+                Lumen1Event::Input(event) if lumen1.grants.allow_input(&event) => self.input.handle(&event),
+                Lumen1Event::Input(_) => lumen1.asked.input_refused += 1,
+                Lumen1Event::KeyFrame => lumen1.asked.key_frames += 1,
+                Lumen1Event::Invalidate => lumen1.asked.invalidations += 1,
+                Lumen1Event::At(client) => {
+                    let id = lumen1.id;
+                    self.tell(&FromWorker::Lumen1At(id, client));
+                    self.begin_lumen1()?;
+                }
+                Lumen1Event::Ended(why) => {
+                    tracing::info!(why, "the stream over lumen/1 ended");
+                    let id = lumen1.id;
+                    self.suspend();
+                    self.tell(&FromWorker::Lumen1Ended(id, why));
+                }
+            }
+        }
+    }
+
+    /// The client of a stream over lumen/1 is there: picture and sound begin, unless they have.
+    fn begin_lumen1(&mut self) -> Result<(), EndReason> {
+        let Some(stream) = &mut self.stream else { return Ok(()) };
+        let Some(lumen1) = &mut stream.lumen1 else { return Ok(()) };
+        let sound = lumen1.stream.sound();
+        let Some(pictures) = lumen1.stream.pictures() else { return Ok(()) };
+        let capture = self.capture()?;
+        let Some(stream) = &mut self.stream else { return Ok(()) };
+        let (stats, events) = (Arc::clone(&stream.stats), self.video_events.0.clone());
+        let video = VideoStream::encode(&stream.spec, self.spec.encoder, capture, pictures, stats, events)
+            .map_err(|error| EndReason::Failed(format!("video cannot start: {error:#}")))?;
+        stream.video = Some(video);
+        let source = self.sound();
+        let Some(stream) = &mut self.stream else { return Ok(()) };
+        match AudioStream::over_lumen1(&stream.spec, source, sound) {
+            Ok(audio) => stream.audio = Some(audio),
+            Err(error) => tracing::error!(%error, "this stream has no sound"),
         }
         Ok(())
     }
@@ -273,8 +382,9 @@ impl Worker {
     }
 
     /// A stream is about to begin: the display takes the client's mode now, so that the first picture is right.
-    fn prepare(&mut self, spec: StreamSpec) -> Result<(), EndReason> {
+    fn prepare(&mut self, spec: StreamSpec, lumen1: Option<(Lumen1Spec, Grants)>) -> Result<(), EndReason> {
         self.end_stream();
+        self.kept = None;
         self.input.release_all();
         let mode = spec.video.encoder.mode;
         if let Stage::Open(display) = &mut self.stage
@@ -283,8 +393,14 @@ impl Worker {
             display.set_mode(mode).map_err(failed)?;
             self.input.open(display.input().map_err(failed)?);
         }
-        self.stream =
-            Some(Stream { spec, stats: Arc::default(), video: None, audio: None, late: LateMedia::default() });
+        let stats: Arc<StreamStats> = Arc::default();
+        let lumen1 = lumen1.map(|(lumen1, grants)| {
+            let stream = Lumen1Stream::start(&spec, &lumen1, Arc::clone(&stats), self.notice.clone())?;
+            anyhow::Ok(Lumen1 { id: lumen1.offer.session, stream, grants, asked: Asked::default(), reported: (0, 0) })
+        });
+        let lumen1 =
+            lumen1.transpose().map_err(|error| EndReason::Failed(format!("no stream can start: {error:#}")))?;
+        self.stream = Some(Stream { spec, stats, video: None, audio: None, lumen1, late: LateMedia::default() });
         self.alone_since = None;
         Ok(())
     }
@@ -295,15 +411,8 @@ impl Worker {
             video.replace_socket(socket);
             return Ok(());
         }
-        let capture = match &mut self.stage {
-            Stage::Open(display) => display.capture().map_err(failed)?,
-            Stage::Opening(_) => {
-                let mode = stream.spec.video.encoder.mode;
-                let (arrival, capture) = capture::opening::Opening::new(mode, &self.spec.app.title);
-                stream.late.pictures = Some(arrival);
-                Box::new(capture)
-            }
-        };
+        let capture = self.capture()?;
+        let Some(stream) = &mut self.stream else { return Ok(()) };
         let (stats, events) = (Arc::clone(&stream.stats), self.video_events.0.clone());
         let video = VideoStream::start(&stream.spec, self.spec.encoder, capture, socket, stats, events)
             .map_err(|error| EndReason::Failed(format!("video cannot start: {error:#}")))?;
@@ -317,21 +426,44 @@ impl Worker {
             audio.replace_socket(socket);
             return Ok(());
         }
-        let channels = stream.spec.audio.channels;
-        let source = match &mut self.stage {
-            Stage::Open(display) => display.audio(channels),
-            Stage::Opening(_) => {
-                let (arrival, source) = late::Late::new(channels);
-                stream.late.sound = Some(arrival);
-                Box::new(source)
-            }
-        };
+        let source = self.sound();
+        let Some(stream) = &mut self.stream else { return Ok(()) };
         // A stream without sound is better than none.
         match AudioStream::start(&stream.spec, source, socket, Arc::clone(&stream.stats)) {
             Ok(audio) => stream.audio = Some(audio),
             Err(error) => tracing::error!(%error, "this stream has no sound"),
         }
         Ok(())
+    }
+
+    /// The display's pictures, or a placeholder's until it is up.
+    fn capture(&mut self) -> Result<Box<dyn Capture>, EndReason> {
+        match (&mut self.stage, &mut self.stream) {
+            (Stage::Open(display), _) => display.capture().map_err(failed),
+            (Stage::Opening(_), stream) => {
+                let mode = stream.as_ref().map_or(self.spec.mode, |stream| stream.spec.video.encoder.mode);
+                let (arrival, capture) = capture::opening::Opening::new(mode, &self.spec.app.title);
+                if let Some(stream) = stream {
+                    stream.late.pictures = Some(arrival);
+                }
+                Ok(Box::new(capture))
+            }
+        }
+    }
+
+    /// The display's sound, or silence until it is up.
+    fn sound(&mut self) -> Box<dyn AudioSource> {
+        let channels = self.stream.as_ref().map_or(2, |stream| stream.spec.audio.channels);
+        match &mut self.stage {
+            Stage::Open(display) => display.audio(channels),
+            Stage::Opening(_) => {
+                let (arrival, source) = late::Late::new(channels);
+                if let Some(stream) = &mut self.stream {
+                    stream.late.sound = Some(arrival);
+                }
+                Box::new(source)
+            }
+        }
     }
 
     fn with_video(&self, act: impl FnOnce(&VideoStream)) {
@@ -342,21 +474,33 @@ impl Worker {
 
     /// Stops the stream. Its last figures are those after its last frame.
     fn end_stream(&mut self) {
-        let Some(Stream { stats, video, audio, .. }) = self.stream.take() else { return };
+        let Some(Stream { stats, video, audio, lumen1, .. }) = self.stream.take() else { return };
         // Their threads have ended when these are gone.
         drop((video, audio));
+        if let Some(mut lumen1) = lumen1 {
+            self.tell(&FromWorker::Asked(lumen1.take_asked(&stats)));
+        }
         self.before.add(&stats.figures());
         self.tell(&FromWorker::Stats(Box::new(stats.snapshot())));
         self.tell(&FromWorker::Figures(Box::new(self.before.clone())));
     }
 
-    fn report(&self) {
+    fn report(&mut self) {
         if let Some(stream) = &self.stream {
             self.tell(&FromWorker::Stats(Box::new(stream.stats.snapshot())));
             let mut figures = self.before.clone();
             figures.add(&stream.stats.figures());
             self.tell(&FromWorker::Figures(Box::new(figures)));
         }
+        self.report_asked();
+    }
+
+    /// What the client of a stream over lumen/1 asked for since the last report.
+    fn report_asked(&mut self) {
+        let Some(stream) = &mut self.stream else { return };
+        let Some(lumen1) = &mut stream.lumen1 else { return };
+        let asked = lumen1.take_asked(&stream.stats);
+        self.tell(&FromWorker::Asked(asked));
     }
 
     /// Looks for a daemon that takes the session back.
@@ -391,6 +535,13 @@ impl Worker {
     }
 
     fn finish(&mut self, reason: EndReason) {
+        if let Some(lumen1) = self.stream.as_mut().and_then(|stream| stream.lumen1.as_mut()) {
+            let code = match reason {
+                EndReason::Failed(_) => CloseCode::Failed,
+                _ => CloseCode::Done,
+            };
+            lumen1.stream.set_farewell(code, reason.to_string());
+        }
         self.end_stream();
         self.tell(&FromWorker::Ended(reason));
     }

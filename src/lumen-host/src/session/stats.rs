@@ -90,6 +90,12 @@ impl StreamStats {
         }
     }
 
+    /// Packets that the client accounted for, and how many of these did not arrive.
+    pub fn reported(&self) -> (u64, u64) {
+        let inner = self.lock();
+        (inner.totals.reported_sent, inner.totals.reported_missing)
+    }
+
     /// The figures now.
     pub fn snapshot(&self) -> SessionStats {
         let inner = self.lock();

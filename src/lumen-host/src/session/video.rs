@@ -6,7 +6,7 @@
 use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::sync::mpsc::{self, Receiver};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -23,8 +23,8 @@ use crate::net::gso::BatchSender;
 use crate::net::pacer::{Class, Schedule, Sleeper};
 use crate::net::sockets::{Traffic, mark};
 
+use super::outlet::{EncodedFrame, Inlet, Outlet, Wishes, outlet};
 use super::request::RequestSlot;
-use super::room::Room;
 use super::stats::StreamStats;
 
 /// How long the capture thread waits for a picture before it looks at requests again.
@@ -40,9 +40,10 @@ const LAST_CHANCE: u32 = 2;
 /// A running video stream. Dropping it stops its threads.
 #[derive(Debug)]
 pub struct VideoStream {
-    requests: Arc<RequestSlot>,
+    wishes: Arc<Wishes>,
     stop: Arc<AtomicBool>,
-    new_sockets: mpsc::Sender<UdpSocket>,
+    /// None if something else sends.
+    new_sockets: Option<mpsc::Sender<UdpSocket>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -53,13 +54,6 @@ pub enum VideoEvent {
     DisplayGone(String),
     /// No encoder works.
     Failed(String),
-}
-
-struct EncodedFrame {
-    data: Vec<u8>,
-    index: FrameIndex,
-    kind: FrameKind,
-    timeline: Timeline,
 }
 
 impl VideoStream {
@@ -75,11 +69,8 @@ impl VideoStream {
         stats: Arc<StreamStats>,
         events: mpsc::Sender<VideoEvent>,
     ) -> anyhow::Result<Self> {
-        let requests = Arc::new(RequestSlot::default());
-        let stop = Arc::new(AtomicBool::new(false));
-        let (frames, to_send) = mpsc::sync_channel(1);
-        let room = Arc::new(Room::default());
-        let (spent, buffers) = mpsc::channel();
+        let wishes = Arc::new(Wishes::default());
+        let (frames, to_send) = outlet(Arc::clone(&wishes), None);
         let (new_sockets, sockets) = mpsc::channel();
         mark(&socket, Traffic::Video, spec.video.dscp);
         let sending = SendThread {
@@ -89,39 +80,52 @@ impl VideoStream {
             sockets,
             params: spec.video.clone(),
             class: Class::wanted(spec.realtime),
-            requests: Arc::clone(&requests),
             stats: Arc::clone(&stats),
-            room: Arc::clone(&room),
-            spent,
+            frames: to_send,
         };
+        let mut video = Self::encode(spec, choice, capture, (frames, wishes), stats, events)?;
+        video.new_sockets = Some(new_sockets);
+        video.threads.push(std::thread::Builder::new().name("video-send".into()).spawn(move || sending.run())?);
+        Ok(video)
+    }
+
+    /// Starts to encode `capture`'s pictures for whoever is at the other end of `frames`.
+    ///
+    /// # Errors
+    /// If no thread can be started.
+    pub fn encode(
+        spec: &StreamSpec,
+        choice: EncoderPreference,
+        capture: Box<dyn Capture>,
+        (frames, wishes): (Outlet, Arc<Wishes>),
+        stats: Arc<StreamStats>,
+        events: mpsc::Sender<VideoEvent>,
+    ) -> anyhow::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
         let encoding = EncodeThread {
             params: spec.video.clone(),
             choice,
             capture,
-            requests: Arc::clone(&requests),
             stop: Arc::clone(&stop),
             stats,
-            room,
             frames,
-            buffers,
             events,
         };
-        let threads = vec![
-            std::thread::Builder::new().name("video-send".into()).spawn(move || sending.run(&to_send))?,
-            std::thread::Builder::new().name("video-encode".into()).spawn(move || encoding.run())?,
-        ];
-        Ok(Self { requests, stop, new_sockets, threads })
+        let thread = std::thread::Builder::new().name("video-encode".into()).spawn(move || encoding.run())?;
+        Ok(Self { wishes, stop, new_sockets: None, threads: vec![thread] })
     }
 
     /// Requests for the next frame.
     pub fn requests(&self) -> &RequestSlot {
-        &self.requests
+        &self.wishes.requests
     }
 
     /// The client's address changed: send through this socket from now on.
     pub fn replace_socket(&self, socket: UdpSocket) {
-        let _ = self.new_sockets.send(socket);
-        self.requests.idr();
+        if let Some(new_sockets) = &self.new_sockets {
+            let _ = new_sockets.send(socket);
+        }
+        self.wishes.requests.idr();
     }
 }
 
@@ -138,12 +142,9 @@ struct EncodeThread {
     params: VideoParams,
     choice: EncoderPreference,
     capture: Box<dyn Capture>,
-    requests: Arc<RequestSlot>,
     stop: Arc<AtomicBool>,
     stats: Arc<StreamStats>,
-    room: Arc<Room>,
-    frames: SyncSender<EncodedFrame>,
-    buffers: Receiver<Vec<u8>>,
+    frames: Outlet,
     events: mpsc::Sender<VideoEvent>,
 }
 
@@ -169,9 +170,10 @@ impl EncodeThread {
         let mut reopens = 0;
         let mut refinements = 0;
         let interval = self.params.encoder.mode.interval();
-        self.requests.idr();
+        let mut bitrate = self.params.encoder.bitrate_bps;
+        self.requests().idr();
         while !self.stop.load(Ordering::Relaxed) {
-            if !self.room.wait(CAPTURE_PATIENCE) {
+            if !self.frames.wait(CAPTURE_PATIENCE) {
                 continue;
             }
             let patience = if refinements > 0 { interval } else { CAPTURE_PATIENCE };
@@ -180,7 +182,7 @@ impl EncodeThread {
                     refinements = REFINEMENTS;
                     if frame.serial <= last_serial {
                         // Another source: nothing of the picture before is worth a reference.
-                        self.requests.idr();
+                        self.requests().idr();
                         last_serial = 0;
                     }
                     let replaced = frame.serial.saturating_sub(last_serial + 1);
@@ -193,7 +195,7 @@ impl EncodeThread {
                 // A still screen costs nothing, once its last picture is as good as the rate allows; but a client that
                 // asks for a key frame gets one.
                 Ok(Captured::Still) => match &last {
-                    Some(frame) if refinements > 0 || self.requests.is_pending() => {
+                    Some(frame) if refinements > 0 || self.requests().is_pending() => {
                         refinements = refinements.saturating_sub(1);
                         let mut frame = frame.clone();
                         frame.timeline = Timeline::starting(Instant::now());
@@ -203,13 +205,18 @@ impl EncodeThread {
                 },
                 Err(CaptureError::DisplayGone(reason)) => return Err(StreamEnd::Display(reason)),
             };
-            let request = self.requests.take();
+            if let Some(wanted) = self.frames.wishes().bitrate().filter(|wanted| *wanted != bitrate) {
+                bitrate = wanted;
+                if let Err(error) = encoder.set_bitrate(wanted) {
+                    tracing::warn!(%error, wanted, "the encoder keeps its rate");
+                }
+            }
+            let request = self.requests().take();
             frame.timeline.encode_start = Some(Instant::now());
             match encoder.encode(&frame, index, request) {
                 Ok(Some(unit)) => {
                     frame.timeline.encode_end = Some(Instant::now());
-                    let mut data = self.buffers.try_recv().unwrap_or_default();
-                    data.clear();
+                    let mut data = self.frames.buffer();
                     data.extend_from_slice(unit.data);
                     let kind = unit.kind;
                     self.stats.count(|figures| figures.frames_encoded += 1);
@@ -219,7 +226,7 @@ impl EncodeThread {
                 }
                 Ok(None) => {
                     if request != FrameRequest::Normal {
-                        self.requests.idr();
+                        self.requests().idr();
                     }
                     self.stats.update(|s| s.frames_skipped += 1);
                 }
@@ -235,8 +242,9 @@ impl EncodeThread {
                     // What the driver gives to one encoder may be needed for the next.
                     drop(encoder);
                     Chosen { name, encoder, .. } = self.open(&broken)?;
+                    bitrate = self.params.encoder.bitrate_bps;
                     self.stats.count(|figures| figures.encoder_restarts += 1);
-                    self.requests.idr();
+                    self.requests().idr();
                 }
             }
             last = Some(frame);
@@ -262,17 +270,19 @@ impl EncodeThread {
 
     fn hand_over(&self, frame: EncodedFrame) {
         let (index, bytes, key) = (frame.index, frame.data.len() as u64, frame.kind == FrameKind::Idr);
-        self.room.take();
-        match self.frames.try_send(frame) {
-            Ok(()) => self.stats.update(|s| {
+        if self.frames.put(frame) {
+            self.stats.update(|s| {
                 s.video_bytes += bytes;
                 s.key_frames += u64::from(key);
-            }),
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.stats.update(|s| s.frames_dropped += 1);
-                self.requests.invalidate(index, index);
-            }
+            });
+        } else {
+            self.stats.update(|s| s.frames_dropped += 1);
+            self.requests().invalidate(index, index);
         }
+    }
+
+    fn requests(&self) -> &RequestSlot {
+        &self.frames.wishes().requests
     }
 }
 
@@ -288,22 +298,19 @@ struct SendThread {
     sockets: Receiver<UdpSocket>,
     params: VideoParams,
     class: Class,
-    requests: Arc<RequestSlot>,
     stats: Arc<StreamStats>,
-    room: Arc<Room>,
-    spent: mpsc::Sender<Vec<u8>>,
+    frames: Inlet,
 }
 
 impl SendThread {
-    fn run(mut self, frames: &Receiver<EncodedFrame>) {
+    fn run(mut self) {
         let sleeper = Sleeper::for_this_thread(self.class);
         if sleeper.class() == Class::Normal {
             tracing::debug!("no real-time class for the sending thread; see `lumen doctor`");
         }
         // Wall clock of the stream: RTP timestamps count from its first frame.
         let mut epoch = None;
-        while let Ok(mut frame) = frames.recv() {
-            self.room.give();
+        while let Ok(mut frame) = self.frames.take() {
             while let Ok(socket) = self.sockets.try_recv() {
                 mark(&socket, Traffic::Video, self.params.dscp);
                 match BatchSender::new(socket) {
@@ -315,9 +322,9 @@ impl SendThread {
             if let Err(error) = self.send(&mut frame, epoch, &sleeper) {
                 tracing::warn!(%error, frame = frame.index.0, bytes = frame.data.len(), "frame not sent");
                 self.stats.update(|s| s.frames_dropped += 1);
-                self.requests.invalidate(frame.index, frame.index);
+                self.frames.wishes().requests.invalidate(frame.index, frame.index);
             }
-            let _ = self.spent.send(frame.data);
+            self.frames.give_back(frame.data);
         }
     }
 

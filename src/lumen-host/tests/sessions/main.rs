@@ -13,6 +13,7 @@ mod intruders;
 #[expect(dead_code, reason = "shared with the tests of desktops, which use all of it")]
 mod leftovers;
 mod loss;
+mod lumen1;
 mod metrics;
 mod rules;
 mod streams;

@@ -13,7 +13,7 @@
 use thiserror::Error;
 
 use super::{MAX_SHARD_LEN, Scheme, Shape, ShapeError};
-use crate::fec::gf8;
+use crate::fec::{gf8, gf16};
 
 /// Most points of a block over GF(2^16) that a receiver is asked to work on: some milliseconds.
 pub const MOST_POINTS: usize = 4096;
@@ -26,6 +26,13 @@ pub enum Receiver {
     Modest,
     /// It has a core with AVX2 and GFNI, or as good, to spare for milliseconds of every frame.
     Fast,
+}
+
+impl Receiver {
+    /// What this machine is, if it has a core to spare.
+    pub fn here() -> Self {
+        if gf16::Kernel::Avx2Gfni.is_available() { Self::Fast } else { Self::Modest }
+    }
 }
 
 /// How much parity a frame gets: thousandths of its data shards.

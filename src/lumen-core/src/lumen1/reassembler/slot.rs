@@ -29,6 +29,8 @@ pub(super) struct Complete {
     /// Where the encoder's output begins in the buffer.
     pub(super) start: usize,
     pub(super) outcome: FrameOutcome,
+    /// Data shards that were rebuilt.
+    pub(super) restored: u16,
     pub(super) at: Timestamp,
 }
 
@@ -90,17 +92,18 @@ impl Slot {
     pub(super) fn finish(&mut self, decoder: &mut Decoder, now: Timestamp) -> Result<(), LossCause> {
         let shape = self.shape();
         let len = shape.shard_len();
-        let outcome = if self.progress.is_complete() {
-            FrameOutcome::Complete
+        let (outcome, restored) = if self.progress.is_complete() {
+            (FrameOutcome::Complete, 0)
         } else {
             let rows = Strided { stride: len, offset: 0, len };
             let restored = decoder.reconstruct(shape, &mut self.buffer, rows, self.progress.present());
             restored.expect("the buffer holds the shape, and enough shards are here");
-            FrameOutcome::Restored
+            let missing = self.progress.present().missing(shape.data()).count();
+            (FrameOutcome::Restored, u16::try_from(missing).unwrap_or(u16::MAX))
         };
         let body = &self.buffer[..shape.data() * len];
         let (header, data) = FrameHeader::parse(body)?;
-        self.complete = Some(Complete { header, start: data.start, outcome, at: now });
+        self.complete = Some(Complete { header, start: data.start, outcome, restored, at: now });
         Ok(())
     }
 

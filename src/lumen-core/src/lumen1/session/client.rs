@@ -209,6 +209,11 @@ impl Client {
         Ok(self.link.enqueue(Stream::Microphone, &self.buffer)?)
     }
 
+    /// The address of this end may have changed: the host hears of it at once.
+    pub fn knock(&mut self) {
+        self.link.knock();
+    }
+
     /// Asks for a key frame: the decoder lost its way.
     ///
     /// # Errors

@@ -222,6 +222,12 @@ impl Host {
         Ok(SentFrame { path, packets, arena: &sent.arena })
     }
 
+    /// The datagrams of a frame that was sent lately: for whoever paces them and takes datagrams meanwhile. The newest frame
+    /// is here until the next one is sent.
+    pub fn datagrams(&self, frame: FrameNumber) -> Option<&PacketArena> {
+        self.history.iter().rev().find(|sent| sent.packets.frame == frame).map(|sent| &sent.arena)
+    }
+
     /// Sends an Opus frame whose first sample is `timestamp` (48 kHz).
     ///
     /// # Errors

@@ -45,6 +45,8 @@ pub(super) struct Link {
     ping: Option<(u64, Timestamp)>,
     pings: u64,
     ping_due: Timestamp,
+    /// The peer may not know where this end is.
+    knocking: bool,
     heard_at: Option<Timestamp>,
     begun_at: Timestamp,
     ended: Option<Ended>,
@@ -72,6 +74,7 @@ impl Link {
             ping: None,
             pings: 0,
             ping_due: now,
+            knocking: true,
             heard_at: None,
             begun_at: now,
             ended: None,
@@ -91,6 +94,13 @@ impl Link {
 
     pub(super) fn heard(&mut self, now: Timestamp) {
         self.heard_at = Some(now);
+        self.knocking = false;
+    }
+
+    /// Pings at once, and until the peer is heard of.
+    pub(super) fn knock(&mut self) {
+        self.knocking = true;
+        self.ping_due = Timestamp::ZERO;
     }
 
     /// Where each stream's next packet stands.
@@ -207,12 +217,12 @@ impl Link {
         }
         if self.ping_due <= now && !self.over {
             self.pings += 1;
-            // Before the peer was heard of, an answer waits for more than the network: a host proves the address first.
-            self.ping = self.is_connected().then_some((self.pings, now));
-            self.ping_due = now + if self.is_connected() { PING } else { KNOCK };
+            // At an address that it does not know, a host answers after more than the network: it has the address proven first.
+            self.ping = (!self.knocking).then_some((self.pings, now));
+            self.ping_due = now + if self.knocking { KNOCK } else { PING };
             let ping = Message::Ping(self.pings);
             self.post(Stream::Control, &ping)?;
-            if !self.is_connected() {
+            if self.knocking {
                 // So that the host may answer an address that it does not know yet.
                 self.post(Stream::Control, &Message::Padding(64))?;
             }

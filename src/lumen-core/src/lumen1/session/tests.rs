@@ -325,6 +325,19 @@ fn a_change_of_address_costs_the_picture_less_than_200_ms() {
 }
 
 #[test]
+fn a_client_that_knows_of_its_new_address_is_followed_when_nothing_moves() {
+    let mut world = World::new(0);
+    world.run(100);
+    world.stream(2, 0);
+    world.run(300);
+    world.address = AWAY;
+    world.client.knock();
+    // A datagram there, a challenge back, the response; far from the second that lies between two pings.
+    world.run(60);
+    assert_eq!(world.host.path(), Some(AWAY));
+}
+
+#[test]
 fn a_stream_cannot_be_aimed_at_someone_else() {
     let mut world = World::new(0);
     world.run(100);

@@ -59,7 +59,7 @@ fn an_unknown_key_is_named_with_line_and_neighbour() {
 fn an_unknown_variable_is_named() {
     let sources = Sources {
         file: Some(file("").path().to_owned()),
-        environment: vec![("LUMEN_STREAM__FEC".to_owned(), "1".to_owned())],
+        environment: vec![("LUMEN_STREAM__FEC_PERCENT".to_owned(), "1".to_owned())],
         ..Sources::default()
     };
     let empty = file("");
@@ -67,7 +67,7 @@ fn an_unknown_variable_is_named() {
     let message = load(&sources).expect_err("an error").to_string();
     assert_eq!(
         message,
-        "environment variable LUMEN_STREAM__FEC: unknown key `stream.fec`; did you mean `stream.fec_percentage`?"
+        "environment variable LUMEN_STREAM__FEC_PERCENT: unknown key `stream.fec_percent`; did you mean `stream.fec_percentage`?"
     );
 }
 

@@ -1,6 +1,7 @@
 //! What the servers ask of the engine, and what workers tell it: each in the words of its own room.
 
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
 use std::time::Instant;
 
 use lumen_core::gamestream::control::{ClientMessage, HdrMode, HostMessage, Termination};
@@ -10,6 +11,7 @@ use lumen_core::gamestream::sdp::{Ping, SenderAddress, SessionIds};
 use crate::admin::{NoSuchSession, SessionDirectory, SessionInfo, Tally};
 use crate::daemon::handover::Handover;
 use crate::daemon::launch::Control;
+use crate::daemon::route::Pass;
 use crate::daemon::worker::{self, WorkerEvents, WorkerExit};
 use crate::display;
 use crate::frame::Mode;
@@ -68,6 +70,7 @@ impl LaunchService for Engine {
     fn grants_changed(&self, client: &ClientIdentity) {
         if let Some(session) = self.lock().of_owner(client.fingerprint.as_bytes()) {
             session.tell(&ToWorker::ReleaseInput);
+            session.tell(&ToWorker::Grants(Box::new(self.config.store.grants(&client.fingerprint))));
         }
     }
 }
@@ -123,6 +126,9 @@ impl ControlEngine for Engine {
         let session = state.sessions.values_mut().find(|session| {
             session.launch.as_ref().is_some_and(|launch| {
                 let Some(announced) = &launch.announced else { return false };
+                if launch.is_lumen1() {
+                    return false;
+                }
                 // The connect data are good for one connection; a client without session ids is known by address.
                 launch.control.is_none()
                     && match announced.ids {
@@ -198,6 +204,9 @@ impl ControlEngine for Engine {
 
 impl MediaEngine for Engine {
     fn media_datagram(&self, media: Media, datagram: &[u8], from: MediaPath) {
+        if media == Media::Video && self.lumen1_datagram(datagram, from) {
+            return;
+        }
         let Ok(ping) = Ping::parse(datagram) else { return };
         let mut state = self.lock();
         for session in state.sessions.values_mut() {
@@ -211,6 +220,35 @@ impl MediaEngine for Engine {
                 return;
             }
         }
+    }
+}
+
+impl Engine {
+    /// Hands a datagram of lumen/1 to the worker of its session, with a socket for those that follow; `false` if it is
+    /// none of any session's. Only what a client has sealed gets that far: nobody else can have sockets made.
+    fn lumen1_datagram(&self, datagram: &[u8], from: MediaPath) -> bool {
+        let mut state = self.lock();
+        for session in state.sessions.values_mut() {
+            let Some(gate) = session.launch.as_mut().and_then(|launch| launch.gate.as_mut()) else { continue };
+            let Some(pass) = gate.admit(datagram, from.client, Instant::now()) else { continue };
+            let socket = match pass {
+                Pass::NewAddress => match self.sockets.connected(Media::Video, from, None) {
+                    Ok(socket) => Some(socket),
+                    Err(error) => {
+                        tracing::warn!(client = %from.client, %error, "no socket towards the client");
+                        return true;
+                    }
+                },
+                Pass::KnownAddress => None,
+            };
+            let fds: Vec<_> = socket.iter().map(AsFd::as_fd).collect();
+            let message = ToWorker::Lumen1Datagram(from.client, datagram.to_vec());
+            if let Err(error) = session.worker.link.send(&message, &fds) {
+                tracing::warn!(session = %session.spec.id, %error, "a datagram was not handed over");
+            }
+            return true;
+        }
+        false
     }
 }
 
@@ -251,6 +289,28 @@ impl WorkerEvents for Engine {
                     tracing::warn!(session = %id, %error, "its stream cannot go on; its client has to resume")
                 }
             },
+            FromWorker::Lumen1At(stream, client) => {
+                let now = Instant::now();
+                let Some(launch) = session.launch.as_mut().filter(|launch| launch.is_stream(stream)) else { return };
+                let since = launch.control.as_ref().map_or(now, |control| control.since);
+                launch.control = Some(Control { client, local: None, since, last_word: now });
+                tracing::info!(session = %id, %client, "streaming over lumen/1");
+                session.leave_to_successor(None);
+            }
+            // Of an earlier stream: its client is back already.
+            FromWorker::Lumen1Ended(stream, why) => {
+                if session.launch.as_ref().is_none_or(|launch| launch.is_stream(stream)) {
+                    self.suspend(session, &why);
+                }
+            }
+            FromWorker::Asked(asked) => {
+                let tally = &mut state.ledger.tally;
+                tally.key_frame_requests += asked.key_frames;
+                tally.reference_invalidations += asked.invalidations;
+                tally.input_refused += asked.input_refused;
+                tally.packets_reported += asked.packets;
+                tally.packets_missing += asked.missing;
+            }
             FromWorker::Started(pid) => session.worker.is_process(pid),
             FromWorker::Reunion(_) | FromWorker::Figures(_) => {}
         }
