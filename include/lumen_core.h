@@ -1,7 +1,7 @@
 /*
  * The C interface of lumen-core: both ends of a lumen/1 session.
  *
- * Generated from src/lumen-core/src/abi.rs; do not edit. LUMEN_BLESS=1 scripts/test abi writes it.
+ * Generated from src/lumen-core/src/abi; do not edit. LUMEN_BLESS=1 scripts/test abi writes it.
  *
  * The library has no sockets, threads or clocks. Datagrams go in; datagrams, events and the next deadline come out.
  * After every call that takes something, and when the deadline has come, call *_poll_transmit and *_poll_event until

@@ -1,4 +1,4 @@
-//! Writes the C header of the ABI with feature `header`: from `src/abi.rs` to the build directory, where a test compares it
+//! Writes the C header of the ABI with feature `header`: from `src/abi` to the build directory, where a test compares it
 //! with `include/lumen_core.h`. Without that feature nothing is built and nothing written.
 
 fn main() {
@@ -12,12 +12,14 @@ mod header {
     use std::path::PathBuf;
 
     pub fn write() {
-        println!("cargo::rerun-if-changed=src/abi.rs");
+        println!("cargo::rerun-if-changed=src/abi");
         println!("cargo::rerun-if-changed=cbindgen.toml");
         let here = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
         let config = cbindgen::Config::from_file(here.join("cbindgen.toml")).expect("cbindgen.toml can be read");
-        let bindings = cbindgen::Builder::new().with_config(config).with_src(here.join("src/abi.rs")).generate();
-        let bindings = bindings.expect("src/abi.rs is a C interface");
+        // It follows the modules in there.
+        let source = here.join("src/abi/mod.rs");
+        let bindings = cbindgen::Builder::new().with_config(config).with_src(source).generate();
+        let bindings = bindings.expect("src/abi is a C interface");
         bindings.write_to_file(PathBuf::from(variable("OUT_DIR")).join("lumen_core.h"));
     }
 

@@ -1,4 +1,4 @@
-//! The checked-in C header is the one that `src/abi.rs` gives.
+//! The checked-in C header is the one that `src/abi` gives.
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../include/lumen_core.h");
 
@@ -11,6 +11,6 @@ fn the_checked_in_header_is_that_of_the_source() {
     let found = std::fs::read_to_string(PATH).unwrap_or_default();
     assert!(
         found == generated,
-        "include/lumen_core.h is not that of src/abi.rs; LUMEN_BLESS=1 scripts/test abi writes it"
+        "include/lumen_core.h is not that of src/abi; LUMEN_BLESS=1 scripts/test abi writes it"
     );
 }

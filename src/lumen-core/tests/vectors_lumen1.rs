@@ -293,6 +293,7 @@ fn bad() -> Vec<Case> {
         shard("shard_of_no_data", "0000000100000000000101024142"),
         shard("gf16_shard_of_odd_length", "00000001000000010001020241"),
         shard("gf16_frame_of_too_many_shards", "0000000100008001800002024142"),
+        shard("gf16_frame_of_too_many_points", "0000000100000001080102024142"),
         shard("shard_cut_in_its_header", "0000000100000001000001"),
         shard("reserved_bits_are_ignored", "0000000100000001000071e24142"),
         said("message_longer_than_its_payload", 0, "0001000900"),
@@ -524,6 +525,7 @@ fn shard_class(error: ShardHeaderError) -> &'static str {
         ShardHeaderError::FrameZero => "frame_zero",
         ShardHeaderError::Scheme(_) => "unknown_code",
         ShardHeaderError::Shape(_) => "shape",
+        ShardHeaderError::TooManyPoints(_) => "points",
         ShardHeaderError::Index { .. } => "index",
     }
 }

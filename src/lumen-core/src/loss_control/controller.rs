@@ -19,6 +19,8 @@ const DETECTION: Duration = Duration::from_millis(4);
 const SAVED_FRAMES: f64 = 600.0;
 /// Budget that can be spent ahead, in frames.
 const AHEAD_FRAMES: f64 = 30.0;
+/// With less than this in the purse, in frames' budget, frames are worth less.
+const THRIFTY_FRAMES: f64 = 60.0;
 /// By how much an empty purse lowers the worth of frames.
 const THRIFT: f64 = 3000.0;
 /// A frame's parity is at most so many times its data.
@@ -209,9 +211,9 @@ impl LossControl {
             Importance::Ordinary => 1.0,
             Importance::Key => KEY_WORTH,
         };
-        let most = self.average_packets * budget * (SAVED_FRAMES + AHEAD_FRAMES);
-        let fullness = (self.available(budget) / most.max(1.0)).min(1.0);
-        FRAME_WORTH * self.average_packets * frames_lost * importance * THRIFT.powf((fullness - 0.5).min(0.0) * 2.0)
+        let plenty = self.average_packets * budget * THRIFTY_FRAMES;
+        let fullness = (self.available(budget) / plenty.max(1.0)).min(1.0);
+        FRAME_WORTH * self.average_packets * frames_lost * importance * THRIFT.powf(fullness - 1.0)
     }
 }
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use super::header::{Epoch, HEADER_LEN, PacketNumber};
 use super::seal::{EpochsExhausted, Sealer};
-use super::video::{FRAME_HEADER_LEN, FrameFlags, FrameHeader, FrameNumber, SHARD_HEADER_LEN, Sending, ShardHeader};
+use super::video::{
+    FRAME_HEADER_LEN, FrameFlags, FrameHeader, FrameNumber, SHARD_HEADER_LEN, Sending, ShardHeader, TooManyPoints,
+};
 use super::{MIN_DATAGRAM, OVERHEAD};
 use crate::arena::PacketArena;
 use crate::crypto::TAG_LEN;
@@ -94,6 +96,9 @@ pub enum PacketizeError {
     /// More parity than the scheme has for the frame.
     #[error(transparent)]
     Shape(#[from] ShapeError),
+    /// More work than a receiver does for a frame.
+    #[error(transparent)]
+    TooManyPoints(#[from] TooManyPoints),
     /// All epochs are used.
     #[error(transparent)]
     Exhausted(#[from] EpochsExhausted),
@@ -219,7 +224,9 @@ impl Packetizer {
         let len = share.next_multiple_of(step);
         // Full shares may leave the last shard without a byte.
         let data = u16::try_from(bytes.div_ceil(len)).map_err(|_| too_large)?;
-        Ok(Shape::new(frame.scheme, data, frame.parity, len)?)
+        let shape = Shape::new(frame.scheme, data, frame.parity, len)?;
+        TooManyPoints::check(shape)?;
+        Ok(shape)
     }
 }
 
@@ -304,6 +311,9 @@ mod tests {
             packetizer.packetize(&frame(&[1], Scheme::Gf8Interleaved, 255), &mut arena),
             Err(PacketizeError::Shape(_))
         ));
+        // One data shard and 2049 rounded up to 4096 of parity.
+        let work = PacketizeError::TooManyPoints(TooManyPoints { points: 8192 });
+        assert_eq!(packetizer.packetize(&frame(&[1], Scheme::Gf16, 2049), &mut arena), Err(work));
         assert_eq!((packetizer.sealer().position(), packetizer.next_frame()), (before, FrameNumber::FIRST));
     }
 }

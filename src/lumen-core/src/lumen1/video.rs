@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::fec::scheme::{Scheme, Shape, ShapeError, UnknownScheme};
+use crate::fec::scheme::{MOST_POINTS, Scheme, Shape, ShapeError, UnknownScheme, points};
 pub use crate::gamestream::video::FrameKind;
 use crate::reader::{Reader, Short};
 use crate::time::Timestamp;
@@ -113,6 +113,30 @@ pub struct ShardHeader {
     pub sending: Sending,
 }
 
+/// A frame of one block over GF(2^16) that takes more work than the limits allow (section 9): restoring a block costs as
+/// much as its points, however few bytes of it arrived, so a few bytes that claim a large one would keep a receiver busy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a frame of {points} points is more work than the {MOST_POINTS} that are allowed: it needs gf8x, or less parity"
+)]
+pub struct TooManyPoints {
+    /// Points of its block.
+    pub points: usize,
+}
+
+impl TooManyPoints {
+    /// Refuses a frame that neither end may have to work on. Without parity nothing is ever restored.
+    ///
+    /// # Errors
+    /// [`TooManyPoints`].
+    pub fn check(shape: Shape) -> Result<(), Self> {
+        // A shape has at most 65535 shards of either sort.
+        let points = points(shape.data() as u16, shape.parity() as u16);
+        let fits = shape.scheme() != Scheme::Gf16 || shape.parity() == 0 || points <= MOST_POINTS;
+        if fits { Ok(()) } else { Err(Self { points }) }
+    }
+}
+
 /// Why the payload of a video datagram is not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ShardHeaderError {
@@ -128,6 +152,9 @@ pub enum ShardHeaderError {
     /// Counts or a length that the scheme does not have.
     #[error(transparent)]
     Shape(#[from] ShapeError),
+    /// More work than a frame may be.
+    #[error(transparent)]
+    TooManyPoints(#[from] TooManyPoints),
     /// The shard lies outside of its frame.
     #[error("shard {index} of {total} cannot be")]
     Index {
@@ -158,6 +185,7 @@ impl ShardHeader {
         }
         let sending = if scheme & RESENT != 0 { Sending::Again } else { Sending::First };
         let shape = Shape::new(Scheme::try_from(scheme & SCHEME_MASK)?, data, parity, shard.len())?;
+        TooManyPoints::check(shape)?;
         if usize::from(index) >= shape.total() {
             return Err(ShardHeaderError::Index { index, total: shape.total() });
         }
@@ -266,7 +294,7 @@ mod tests {
     proptest! {
         #[test]
         fn shard_headers_are_read_as_written(
-            frame in 1u32.., data in 1u16..3000, parity in 0u16..600, index: prop::sample::Index, kind in kind(),
+            frame in 1u32.., data in 1u16..5000, parity in 0u16..900, index: prop::sample::Index, kind in kind(),
             reference in prop::sample::select(vec![Reference::Short, Reference::LongTerm, Reference::None]),
             again: bool, gf16: bool, shard in prop::collection::vec(any::<u8>(), 1..40)
         ) {
@@ -280,7 +308,12 @@ mod tests {
                 sending: if again { Sending::Again } else { Sending::First },
             };
             let payload = [&header.to_bytes()[..], &shard].concat();
-            prop_assert_eq!(ShardHeader::parse(&payload), Ok((header, &shard[..])));
+            let points = points(data, parity);
+            let wanted = match scheme {
+                Scheme::Gf16 if parity > 0 && points > 4096 => Err(TooManyPoints { points }.into()),
+                _ => Ok((header, &shard[..])),
+            };
+            prop_assert_eq!(ShardHeader::parse(&payload), wanted);
         }
 
         #[test]
@@ -323,6 +356,8 @@ mod tests {
         assert_eq!(with(10, 3), ShardHeaderError::Scheme(UnknownScheme(3)));
         assert_eq!(with(5, 3), ShardHeaderError::Index { index: 3, total: 3 });
         assert_eq!(with(7, 0), ShardHeaderError::Shape(ShapeError::NoData));
+        // 2 data shards and 8193 rounded up to 16 384 of parity.
+        assert_eq!(with(8, 0x20), ShardHeaderError::TooManyPoints(TooManyPoints { points: 32_768 }));
         assert_eq!(ShardHeader::parse(&good[..11]), Err(ShardHeaderError::TooShort(11)));
         let long = FrameHeader { len: 9, captured: Timestamp::ZERO, deadline: None, host_latency: Duration::ZERO };
         assert_eq!(FrameHeader::parse(&long.to_bytes()), Err(FrameHeaderError::TooLong { len: 9, present: 0 }));
