@@ -30,16 +30,17 @@ def stream_command(
     return f"for try in 1 2 3 4 5 6; do rm -f {said}; status=0; {client} || status=$?; test $status = 7 || break; done; exit $status"
 
 
-def streams_on(client: Any, options: str = "", **more: Any) -> None:
-    """Streams without an end, as the unit client-stream."""
-    client.succeed(f"systemd-run --quiet --collect --unit=client-stream bash -c {shlex.quote(stream_command(options, duration='900s', **more))}")
+def streams_on(client: Any, options: str = "", unit: str = "client-stream", **more: Any) -> None:
+    """Streams without an end, as a unit. Its shell waits for the client, however that is asked to end."""
+    script = f"trap : TERM; {stream_command(options, duration='900s', **more)}"
+    client.succeed(f"systemd-run --quiet --collect --unit={unit} bash -c {shlex.quote(script)}")
 
 
-def stream_ends(client: Any) -> Any:
+def stream_ends(client: Any, unit: str = "client-stream", path: str = "/root/report.json") -> Any:
     """Ends that stream as a user does; what it saw."""
-    client.succeed("systemctl kill --signal=TERM client-stream")
-    client.wait_until_fails("systemctl is-active --quiet client-stream")
-    return report(client)
+    client.succeed(f"systemctl kill --signal=TERM {unit}")
+    client.wait_until_fails(f"systemctl is-active --quiet {unit}")
+    return report(client, path)
 
 
 def report(client: Any, path: str = "/root/report.json") -> Any:
