@@ -18,13 +18,14 @@ def client_pairs(host: Any, client: Any, name: str = "host", command: str = CLIE
 
 
 def stream_command(
-    options: str = "", frames: int = 20, mode: str = "320x240@10", duration: str = "2s", name: str = "host", app: str = "Test card", home: str = "/root/identity"
+    options: str = "", frames: int = 20, mode: str = "320x240@10", duration: str = "2s", name: str = "host", app: str = "Test card", home: str = "/root/identity",
+    bitrate: str = "1M",
 ) -> str:
     """A script that streams `app` until `frames` pictures were decoded; its report becomes report.json beside `home`, the client's
     identity. Where no picture comes (7), for a slow machine may need longer to open its encoder than a client waits, it tries again."""
     said = f"{home}.json" if home != "/root/identity" else "/root/report.json"
     client = (
-        f"lumen-client --identity {home} stream {name} --app '{app}' --mode {mode} --bitrate 1M --duration {duration} "
+        f"lumen-client --identity {home} stream {name} --app '{app}' --mode {mode} --bitrate {bitrate} --duration {duration} "
         f"--least-frames {frames} --first-frame-timeout 120s --stats-json {said} {options}"
     )
     return f"for try in 1 2 3 4 5 6; do rm -f {said}; status=0; {client} || status=$?; test $status = 7 || break; done; exit $status"
