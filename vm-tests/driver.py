@@ -8,6 +8,8 @@ meaning are those of the NixOS manual; what is not here is not offered, so that 
 Booting is most of what a scenario costs: guests go on from where one of them stood once it had booted (--make-warm, --warm), unless
 their node is "cold" in NAME.json.
 
+A mutation (--mutation, of mutations.toml) breaks the feature before the script begins: the script must fail then, and where it should.
+
 Everything waits with a bound. Only processes that were started here are ended. Nothing leaves this machine: the guests'
 network is a multicast group on the loopback."""
 
@@ -19,7 +21,9 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 import random
+import re
 import select
 import shlex
 import shutil
@@ -30,13 +34,14 @@ import sys
 import tarfile
 import tempfile
 import time
+import tomllib
 import unittest
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
 # Seconds. Emulated processors on a busy machine are slow: these only end what hangs.
-PATIENCE = 900
+PATIENCE = int(os.environ.get("LUMEN_VM_PATIENCE", "900"))
 BOOT = 600
 BOOT_TRIES = 3
 # Of an answer after the command's own limit.
@@ -105,6 +110,8 @@ class Machine:
         self.port: socket.socket | None = None
         self.pending = b""
         self.commands = 0
+        # What breaks it, run when it is first up.
+        self.breaks: str = spec.get("breaks", "true")
         folder.mkdir()
         self.console = folder / "console"
         self.disk = folder / "disk"
@@ -208,6 +215,9 @@ class Machine:
             else:
                 while self._line(until, "it does not boot").split()[:1] != [b"ready"]:
                     pass
+                breaks, self.breaks = self.breaks, "true"
+                if breaks != "true":
+                    self.succeed(breaks)
         except MachineError:
             self._disconnect()
             raise
@@ -217,6 +227,7 @@ class Machine:
         """Makes of a guest that goes on from where another stood this node, as its first boot would have. It must not go on with the
         random numbers of the other either."""
         self.warm = None
+        breaks, self.breaks = self.breaks, "true"
         node = base64.b64encode((self.folder / "node").read_bytes()).decode()
         noise = base64.b64encode(random.SystemRandom().randbytes(256)).decode()
         self.succeed(
@@ -231,12 +242,15 @@ class Machine:
             ip link set eth1 address {self.mac}
             ip address add "$(cat /etc/scenario-node)/24" dev eth1
             ip link set eth1 up
+            """,
+            breaks,
+            """
             if test ! -L /etc/systemd/system/lumen.service; then
               systemctl daemon-reload
               systemctl start --no-block lumen
             fi
             sync
-            """
+            """,
         )
 
     def _check_alive(self, until: float, what: str) -> None:
@@ -498,6 +512,52 @@ def stop(signum: int, _frame: object) -> None:
     raise TimeoutError("the scenario took longer than its limit" if signum == signal.SIGALRM else "stopped")
 
 
+class Mutation:
+    """One way to break what a scenario is about."""
+
+    def __init__(self, scenario: str, number: int) -> None:
+        with open(Path(__file__).parent / "mutations.toml", "rb") as file:
+            entry = tomllib.load(file)[scenario][number]
+        self.what: str = entry.pop("what")
+        self.on: str = entry.pop("on", "host")
+        self.run: str = entry.pop("run", "true")
+        self.settings: dict[str, Any] = entry.pop("settings", {})
+        self.says: str = entry.pop("says")
+        assert not entry, f"a mutation of {scenario} has unknown keys: {entry}"
+
+    def breaks(self, nodes: dict[str, dict[str, Any]]) -> None:
+        node = nodes[self.on]
+        if self.run != "true":
+            node["breaks"] = self.run
+        for table, value in self.settings.items():
+            known = node["settings"].get(table)
+            node["settings"][table] = known | value if isinstance(known, dict) else value
+
+    def judge(self, said: str | None) -> int:
+        """The exit status: 0 where the scenario failed, and of this. `said` are the line that failed and its error."""
+        if said is None:
+            print(f"    passed, although: {self.what}", flush=True)
+            return 1
+        if re.search(self.says, said):
+            say(f"fails, as it must: {' '.join(said.split())[:200]}")
+            return 0
+        print(f"    failed of something else than '{self.says}': {said}", flush=True)
+        return 1
+
+
+def failure(error: BaseException) -> tuple[list[str], str]:
+    """Where in the script it failed; the line of the scenario's own, with what was wrong."""
+    places, line, trace = [], "", error.__traceback__
+    while trace is not None:
+        file = Path(trace.tb_frame.f_code.co_filename)
+        if "scenarios" in file.parts and file.suffix == ".py":
+            places.append(f"{file}:{trace.tb_lineno}")
+            if file.parent.name != "common":
+                line = file.read_text().splitlines()[trace.tb_lineno - 1].strip()
+        trace = trace.tb_next
+    return places, f"{line}\n{type(error).__name__}: {error}"
+
+
 def make_warm(options: argparse.Namespace) -> int:
     """Boots a guest that is no node yet, and keeps what it is then."""
     options.make_warm.mkdir()
@@ -527,6 +587,7 @@ def main() -> int:
     parser.add_argument("--verbose", action="store_true", help="print each command")
     parser.add_argument("--warm", type=Path, help="where guests go on from, unless they are cold")
     parser.add_argument("--make-warm", type=Path, help="boot a guest, and write that into this folder")
+    parser.add_argument("--mutation", type=int, help="number of the mutation with which the script must fail")
     parser.add_argument("script", type=Path, nargs="?")
     options = parser.parse_args()
     options.image = str(Path(options.image).resolve())
@@ -539,9 +600,14 @@ def main() -> int:
     signal.alarm(options.limit)
 
     nodes: dict[str, dict[str, Any]] = json.loads(options.script.with_suffix(".json").read_text())
+    folder = Path(__file__).parent / "scenarios"
+    mutation = None
+    if options.mutation is not None:
+        mutation = Mutation(str(options.script.resolve().relative_to(folder.resolve()).with_suffix("")), options.mutation)
+        mutation.breaks(nodes)
     numbers = {name: number for number, name in enumerate(sorted(nodes), 1)}
     hosts = "127.0.0.1 localhost\n::1 localhost\n" + "".join(f"192.168.1.{number} {name}\n" for name, number in numbers.items())
-    prelude = Path(__file__).parent / "scenarios" / "common" / "prelude.py"
+    prelude = folder / "common" / "prelude.py"
     with tempfile.TemporaryDirectory(prefix="lumen-scenario-") as work:
         # Of this run alone: guests of others on this machine have another.
         lan = random.randrange(20000, 60000)
@@ -560,15 +626,13 @@ def main() -> int:
         try:
             for source in (prelude, options.script):
                 exec(compile(source.read_text(), str(source), "exec"), names)
-            return 0
+            return 0 if mutation is None else mutation.judge(None)
         except BaseException as error:
             signal.alarm(0)
-            trace: Any = error.__traceback__
-            while trace is not None:
-                if trace.tb_frame.f_code.co_filename.endswith(".py") and "scenarios" in trace.tb_frame.f_code.co_filename:
-                    print(f"    {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}")
-                trace = trace.tb_next
-            print(f"    {type(error).__name__}: {error}", flush=True)
+            places, said = failure(error)
+            if mutation is not None and mutation.judge(said) == 0:
+                return 0
+            print("".join(f"    {place}\n" for place in places) + f"    {type(error).__name__}: {error}", flush=True)
             for machine in machines:
                 machine.tell()
             return 1

@@ -18,28 +18,30 @@ def client_pairs(host: Any, client: Any, name: str = "host", command: str = CLIE
 
 
 def stream_command(
-    options: str = "", frames: int = 20, mode: str = "320x240@10", duration: str = "2s", name: str = "host", app: str = "Test card", home: str = "/root/identity"
+    options: str = "", frames: int = 20, mode: str = "320x240@10", duration: str = "2s", name: str = "host", app: str = "Test card", home: str = "/root/identity",
+    bitrate: str = "1M",
 ) -> str:
     """A script that streams `app` until `frames` pictures were decoded; its report becomes report.json beside `home`, the client's
     identity. Where no picture comes (7), for a slow machine may need longer to open its encoder than a client waits, it tries again."""
     said = f"{home}.json" if home != "/root/identity" else "/root/report.json"
     client = (
-        f"lumen-client --identity {home} stream {name} --app '{app}' --mode {mode} --bitrate 1M --duration {duration} "
+        f"lumen-client --identity {home} stream {name} --app '{app}' --mode {mode} --bitrate {bitrate} --duration {duration} "
         f"--least-frames {frames} --first-frame-timeout 120s --stats-json {said} {options}"
     )
     return f"for try in 1 2 3 4 5 6; do rm -f {said}; status=0; {client} || status=$?; test $status = 7 || break; done; exit $status"
 
 
-def streams_on(client: Any, options: str = "", **more: Any) -> None:
-    """Streams without an end, as the unit client-stream."""
-    client.succeed(f"systemd-run --quiet --collect --unit=client-stream bash -c {shlex.quote(stream_command(options, duration='900s', **more))}")
+def streams_on(client: Any, options: str = "", unit: str = "client-stream", **more: Any) -> None:
+    """Streams without an end, as a unit. Its shell waits for the client, however that is asked to end."""
+    script = f"trap : TERM; {stream_command(options, duration='900s', **more)}"
+    client.succeed(f"systemd-run --quiet --collect --unit={unit} bash -c {shlex.quote(script)}")
 
 
-def stream_ends(client: Any) -> Any:
+def stream_ends(client: Any, unit: str = "client-stream", path: str = "/root/report.json") -> Any:
     """Ends that stream as a user does; what it saw."""
-    client.succeed("systemctl kill --signal=TERM client-stream")
-    client.wait_until_fails("systemctl is-active --quiet client-stream")
-    return report(client)
+    client.succeed(f"systemctl kill --signal=TERM {unit}")
+    client.wait_until_fails(f"systemctl is-active --quiet {unit}")
+    return report(client, path)
 
 
 def report(client: Any, path: str = "/root/report.json") -> Any:
