@@ -45,6 +45,16 @@ pub enum SessionState {
     Ended,
 }
 
+/// What carries picture, sound and input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// GameStream, as stock clients speak it.
+    GameStream,
+    /// lumen/1.
+    Lumen1,
+}
+
 /// One session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SessionInfo {
@@ -59,6 +69,8 @@ pub struct SessionInfo {
     pub fingerprint: Fingerprint,
     /// Address of the client.
     pub peer: Option<SocketAddr>,
+    /// What carries the stream.
+    pub transport: Option<Transport>,
     /// Title of the application.
     pub app: String,
     /// Mode, such as `1280x720@60`.

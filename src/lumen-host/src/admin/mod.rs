@@ -28,7 +28,9 @@ mod server;
 mod token;
 mod web;
 
-pub use api::{EnterPin, ErrorBody, Login, PairingResult, Rename, SessionId, SessionInfo, SessionState, Status};
+pub use api::{
+    EnterPin, ErrorBody, Login, PairingResult, Rename, SessionId, SessionInfo, SessionState, Status, Transport,
+};
 pub use client::{AdminClient, AdminClientError};
 pub use metrics::{Ends, Tally};
 pub use openapi::openapi;

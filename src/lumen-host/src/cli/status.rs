@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::output::{json, span, table};
 use super::{Context, Directories};
-use crate::admin::{SessionInfo, Status};
+use crate::admin::{SessionInfo, Status, Transport};
 
 /// Arguments of `lumen status`.
 #[derive(Debug, Args)]
@@ -60,13 +60,14 @@ fn row(session: &SessionInfo) -> [String; 9] {
         (Some(codec), None) => codec.clone(),
         _ => dash(),
     };
+    let by = if session.transport == Some(Transport::Lumen1) { " over lumen/1" } else { "" };
     [
         session.id.to_string(),
         session.client.clone(),
         session.app.clone(),
         format!("{:?}", session.state).to_lowercase(),
         session.mode.clone().unwrap_or_else(dash),
-        video,
+        video + by,
         session.frames_sent.to_string(),
         session.frames_dropped.to_string(),
         span(session.age_seconds),

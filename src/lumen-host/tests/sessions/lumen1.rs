@@ -7,7 +7,7 @@ use lumen_client::options::{Entry, Transport};
 use lumen_client::report::{Ending, StreamReport};
 use lumen_client::script::Script;
 use lumen_client::{Session, StreamOptions};
-use lumen_host::admin::SessionState;
+use lumen_host::admin::{SessionState, Transport as AdminTransport};
 use rustix::process::Signal;
 
 use crate::harness::{
@@ -98,6 +98,7 @@ fn a_client_that_changes_its_address_streams_on() {
     let stream = begin(&client, &host.address(), &lumen1());
     let peer = || host.session_of("sofa").and_then(|session| session.peer);
     let first = eventually("it is somewhere", peer);
+    assert_eq!(host.session_of("sofa").and_then(|session| session.transport), Some(AdminTransport::Lumen1));
     for _ in 0..3 {
         let before = eventually("it is somewhere", peer);
         stream.change_address();

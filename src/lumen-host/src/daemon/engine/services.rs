@@ -8,7 +8,7 @@ use lumen_core::gamestream::control::{ClientMessage, HdrMode, HostMessage, Termi
 use lumen_core::gamestream::http::{AppId, CodecMask, LaunchReply, LaunchRequest};
 use lumen_core::gamestream::sdp::{Ping, SenderAddress, SessionIds};
 
-use crate::admin::{NoSuchSession, SessionDirectory, SessionInfo, Tally};
+use crate::admin::{NoSuchSession, SessionDirectory, SessionInfo, Tally, Transport};
 use crate::daemon::handover::Handover;
 use crate::daemon::launch::Control;
 use crate::daemon::route::Pass;
@@ -106,6 +106,10 @@ fn describe(session: &Session) -> SessionInfo {
         client: session.spec.owner_name.clone(),
         fingerprint: Fingerprint::new(session.spec.owner),
         peer: control.map(|control| control.client),
+        transport: announced.map(|announced| match announced.lumen1 {
+            Some(_) => Transport::Lumen1,
+            None => Transport::GameStream,
+        }),
         app: session.spec.app.title.clone(),
         mode: Some(format!("{width}x{height}@{}", session.mode.fps())),
         codec: announced.map(|_| format!("{:?}", session.codec)),
