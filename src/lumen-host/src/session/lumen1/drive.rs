@@ -248,7 +248,11 @@ impl Drive {
             Fec::Adaptive => 0,
             Fec::Fixed => usize::from(self.params.min_parity),
         };
-        let parity = u16::try_from(protection.parity.max(least)).unwrap_or(u16::MAX);
+        let parity = shards(protection.parity.max(least));
+        let scheme = self.scheme(data, parity);
+        // Without parity nothing is restored: work on what is lost is bounded, whatever its client decodes.
+        let fits = scheme != Scheme::Gf16 || scheme::points(shards(data), parity) <= scheme::MOST_POINTS;
+        let parity = if fits { parity } else { 0 };
         let begin = Instant::now();
         let processing = begin.saturating_duration_since(frame.timeline.presented);
         let to_send = FrameToSend {
@@ -257,7 +261,7 @@ impl Drive {
             captured: timestamp(self.origin, frame.timeline.presented),
             deadline: Some(processing + OF_USE),
             host_latency: processing,
-            scheme: self.scheme(data, parity),
+            scheme,
             parity,
         };
         let sent = self.host.send_frame(&to_send)?;
@@ -269,7 +273,7 @@ impl Drive {
         let both = self.spec.offer.schemes.and(self.spec.answer.schemes);
         // Only a client that is fast says that it takes GF(2^16).
         let receiver = if both.contains(Scheme::Gf16) { scheme::Receiver::Fast } else { scheme::Receiver::Modest };
-        let data = u16::try_from(data).unwrap_or(u16::MAX);
+        let data = shards(data);
         let shard = usize::from(self.spec.answer.datagram) - OVERHEAD;
         let best = scheme::choose(data, parity, shard - shard % 2, receiver);
         if both.contains(best) { best } else { Scheme::Gf16 }
@@ -504,6 +508,10 @@ impl Drive {
 enum Flow {
     On,
     Done,
+}
+
+fn shards(count: usize) -> u16 {
+    u16::try_from(count).unwrap_or(u16::MAX)
 }
 
 fn timestamp(origin: Instant, at: Instant) -> Timestamp {
