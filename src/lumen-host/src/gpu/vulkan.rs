@@ -1,6 +1,6 @@
 //! Vulkan, loaded at run time: a device that computes, its memory, and commands that are waited for.
 //!
-//! Nothing is drawn and nothing shown with it; it only moves and converts pictures.
+//! Nothing is shown with it; it only moves and converts pictures.
 
 use core::ffi::CStr;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -49,6 +49,8 @@ pub(crate) fn failed(call: &'static str) -> impl Fn(vk::Result) -> VulkanError {
 /// What a device can do beyond the core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Abilities {
+    /// Its queue draws, too.
+    pub graphics: bool,
     /// Memory goes to other interfaces by descriptors.
     pub memory_fd: bool,
     /// Semaphores go to other interfaces by descriptors.
@@ -151,6 +153,7 @@ impl Instance {
             uuid: id.device_uuid,
             software: base.device_type == vk::PhysicalDeviceType::CPU,
             abilities: Abilities {
+                graphics: queues[family].queue_flags.contains(vk::QueueFlags::GRAPHICS),
                 memory_fd: has(ash::khr::external_memory_fd::NAME),
                 semaphore_fd: has(ash::khr::external_semaphore_fd::NAME),
                 dmabuf,

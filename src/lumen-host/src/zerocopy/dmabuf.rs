@@ -5,7 +5,7 @@
 //! few pictures. The caller sees to it that the compositor is done with a picture before it is copied, and leaves the
 //! buffer to it until then.
 
-mod image;
+pub(crate) mod image;
 
 use std::fmt;
 use std::io;

@@ -11,7 +11,7 @@ use crate::gpu::vulkan::{Buffer, Recording, Vulkan, VulkanError, failed};
 use crate::zerocopy::ZeroCopyError;
 
 /// The whole of a picture's colours.
-const COLOURS: vk::ImageSubresourceRange = vk::ImageSubresourceRange {
+pub(crate) const COLOURS: vk::ImageSubresourceRange = vk::ImageSubresourceRange {
     aspect_mask: vk::ImageAspectFlags::COLOR,
     base_mip_level: 0,
     level_count: 1,
@@ -27,11 +27,14 @@ pub fn importable(vulkan: &Vulkan, format: Fourcc) -> Vec<Modifier> {
 
 /// The same for pictures that are written here and handed out.
 pub fn exportable(vulkan: &Vulkan, format: Fourcc) -> Vec<Modifier> {
-    able(vulkan, format, WRITTEN, vk::ExternalMemoryFeatureFlags::EXPORTABLE)
+    able(vulkan, format, written(vulkan), vk::ExternalMemoryFeatureFlags::EXPORTABLE)
 }
 
-/// How pictures of our own are used.
-const WRITTEN: vk::ImageUsageFlags = vk::ImageUsageFlags::TRANSFER_DST;
+/// How pictures of our own are used: they are filled, and drawn where the device draws.
+fn written(vulkan: &Vulkan) -> vk::ImageUsageFlags {
+    let drawn = if vulkan.info.abilities.graphics { vk::ImageUsageFlags::COLOR_ATTACHMENT } else { Default::default() };
+    vk::ImageUsageFlags::TRANSFER_DST | drawn
+}
 
 fn able(
     vulkan: &Vulkan,
@@ -120,7 +123,7 @@ impl Image {
         let layout = Layout { format, modifier, width, height, offset: 0, stride: 0 };
         let modifiers = [modifier.0];
         let mut list = vk::ImageDrmFormatModifierListCreateInfoEXT::default().drm_format_modifiers(&modifiers);
-        let create = vk::ImageCreateInfo::default().usage(WRITTEN).push_next(&mut list);
+        let create = vk::ImageCreateInfo::default().usage(written(vulkan)).push_next(&mut list);
         let mut image = Self::create(vulkan, &layout, create)?;
         // SAFETY: the image is live.
         let needs = unsafe { vulkan.device.get_image_memory_requirements(image.raw) };
@@ -192,7 +195,7 @@ impl Image {
         self.take(recording, vk::ImageLayout::GENERAL, layout, vk::AccessFlags::TRANSFER_READ);
         // SAFETY: it is being recorded; both are live, and the target has room, which the caller sees to.
         unsafe { device.cmd_copy_image_to_buffer(commands, self.raw, layout, target.raw(), &self.whole()) };
-        self.give(recording, layout, vk::AccessFlags::TRANSFER_READ);
+        self.give(recording, layout, (vk::PipelineStageFlags::TRANSFER, vk::AccessFlags::TRANSFER_READ));
     }
 
     /// Fills it with the pixels in `source`, line after line without gaps. It must have been made for that.
@@ -203,7 +206,18 @@ impl Image {
         self.take(recording, vk::ImageLayout::UNDEFINED, layout, vk::AccessFlags::TRANSFER_WRITE);
         // SAFETY: it is being recorded; both are live, and the source has as many pixels, which the caller sees to.
         unsafe { device.cmd_copy_buffer_to_image(commands, source.raw(), self.raw, layout, &self.whole()) };
-        self.give(recording, layout, vk::AccessFlags::TRANSFER_WRITE);
+        self.give(recording, layout, (vk::PipelineStageFlags::TRANSFER, vk::AccessFlags::TRANSFER_WRITE));
+    }
+
+    /// Hands it over after it was drawn in a pass that left it to be an attachment.
+    pub fn drawn(&self, recording: &Recording<'_>) {
+        let by = (vk::PipelineStageFlags::COLOR_ATTACHMENT_OUTPUT, vk::AccessFlags::COLOR_ATTACHMENT_WRITE);
+        self.give(recording, vk::ImageLayout::COLOR_ATTACHMENT_OPTIMAL, by);
+    }
+
+    /// Vulkan's handle.
+    pub(crate) fn raw(&self) -> vk::Image {
+        self.raw
     }
 
     fn whole(&self) -> [vk::BufferImageCopy; 1] {
@@ -228,11 +242,15 @@ impl Image {
     }
 
     /// From the device to the others.
-    fn give(&self, recording: &Recording<'_>, from: vk::ImageLayout, access: vk::AccessFlags) {
+    fn give(
+        &self,
+        recording: &Recording<'_>,
+        from: vk::ImageLayout,
+        (stage, access): (vk::PipelineStageFlags, vk::AccessFlags),
+    ) {
         let families = self.vulkan.families;
         let barrier = self.barrier((families.own, from), (families.others, vk::ImageLayout::GENERAL));
-        let (transfer, bottom) = (vk::PipelineStageFlags::TRANSFER, vk::PipelineStageFlags::BOTTOM_OF_PIPE);
-        self.pass(recording, barrier.src_access_mask(access), transfer, bottom);
+        self.pass(recording, barrier.src_access_mask(access), stage, vk::PipelineStageFlags::BOTTOM_OF_PIPE);
     }
 
     fn barrier(

@@ -1,8 +1,12 @@
-//! Pictures that Vulkan itself writes and hands out as dmabufs, brought in again: the only way to try tiled ones without a
-//! compositor.
+//! Pictures that Vulkan itself fills or draws and hands out as dmabufs, brought in again: the only way to try tiled ones
+//! without a compositor.
 
+mod canvas;
+
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use self::canvas::Canvas;
 use super::dmabuf::{FORMATS, Readback, pixels};
 use super::{Stage, Trouble, tried, unproven};
 use crate::gpu::vulkan::{Buffer, Commands, Place, Vulkan};
@@ -40,10 +44,11 @@ fn through(vulkan: &Arc<Vulkan>, all: &[(Fourcc, Modifier)]) -> Result<String, T
             modifiers.push(modifier.to_string());
         }
     }
-    Ok(format!("{pictures} pictures came back as they were; modifiers {}", modifiers.join(", ")))
+    let drawn = if vulkan.info.abilities.graphics { "filled and drawn" } else { "filled, for its queue does not draw" };
+    Ok(format!("{pictures} pictures, {drawn}, came back as they were; modifiers {}", modifiers.join(", ")))
 }
 
-/// One picture, as an image and, where that can be, as a buffer; how many ways.
+/// A picture that is filled and one that is drawn, as images and, where that can be, as buffers; how many in all.
 fn once(
     vulkan: &Arc<Vulkan>,
     importer: &mut Importer,
@@ -51,24 +56,35 @@ fn once(
     modifier: Modifier,
     (width, height): (u32, u32),
 ) -> Result<usize, Trouble> {
-    let wanted = pixels(width, height, 3);
-    let mut source = Buffer::new(vulkan, wanted.len() as u64, Place::Host)?;
-    source.bytes().copy_from_slice(&wanted);
     let image = Image::exportable(vulkan, format, modifier, (width, height))?;
+    let buffer = image.export()?;
+    let filled = pixels(width, height, 3);
+    let mut source = Buffer::new(vulkan, filled.len() as u64, Place::Host)?;
+    source.bytes().copy_from_slice(&filled);
+    let mut readback = Readback::new(vulkan, filled.len() as u64)?;
+    let ways = if modifier == Modifier::LINEAR { &[Way::Image, Way::Buffer][..] } else { &[Way::Image] };
+    let mut compare = |what: &str, wanted: &[u8]| {
+        for way in ways {
+            if readback.read(importer, &buffer, image.layout(), *way)? != wanted {
+                return Err(Trouble(format!("what was {what} came back as another picture, as {way:?}")));
+            }
+        }
+        Ok(ways.len())
+    };
     let mut commands = Commands::new(vulkan)?;
     commands.run(None, |recording| {
         recording.barrier();
         image.fill(recording, &source);
     })?;
-    let buffer = image.export()?;
-    let mut readback = Readback::new(vulkan, wanted.len() as u64)?;
-    let ways = if modifier == Modifier::LINEAR { &[Way::Image, Way::Buffer][..] } else { &[Way::Image] };
-    for way in ways {
-        let found = readback.read(importer, &buffer, image.layout(), *way)?;
-        if found != wanted {
-            return Err(Trouble(format!("another picture came back as {way:?}")));
-        }
+    let mut pictures = compare("filled", &filled)?;
+    if vulkan.info.abilities.graphics {
+        let canvas = Canvas::new(vulkan, &image)?;
+        commands.run(None, |recording| {
+            canvas.draw(recording);
+            image.drawn(recording);
+        })?;
+        pictures += compare("drawn", &canvas.wanted())?;
     }
-    importer.forget(std::os::fd::AsFd::as_fd(&buffer)).map_err(|error| Trouble(error.to_string()))?;
-    Ok(ways.len())
+    importer.forget(buffer.as_fd()).map_err(|error| Trouble(error.to_string()))?;
+    Ok(pictures)
 }
