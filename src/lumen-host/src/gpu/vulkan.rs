@@ -1,6 +1,6 @@
 //! Vulkan, loaded at run time: a device that computes, its memory, and commands that are waited for.
 //!
-//! Nothing is drawn and nothing shown with it; it only moves and converts pictures.
+//! Nothing is shown with it; it only moves and converts pictures.
 
 use core::ffi::CStr;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -49,10 +49,18 @@ pub(crate) fn failed(call: &'static str) -> impl Fn(vk::Result) -> VulkanError {
 /// What a device can do beyond the core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Abilities {
+    /// Its queue draws, too.
+    pub graphics: bool,
     /// Memory goes to other interfaces by descriptors.
     pub memory_fd: bool,
     /// Semaphores go to other interfaces by descriptors.
     pub semaphore_fd: bool,
+    /// Buffers of the kernel's (dmabufs) come in as memory, and memory goes out as these.
+    pub dmabuf: bool,
+    /// Images lie in them as a modifier says.
+    pub modifiers: bool,
+    /// Others who use such a buffer may be anything, not only drivers of Vulkan.
+    pub foreign: bool,
 }
 
 /// A device that was found.
@@ -132,6 +140,7 @@ impl Instance {
         if base.api_version < vk::API_VERSION_1_2 {
             return None;
         }
+        let dmabuf = has(ash::khr::external_memory_fd::NAME) && has(ash::ext::external_memory_dma_buf::NAME);
         let text = |name: Result<&CStr, _>| name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let info = DeviceInfo {
             name: text(base.device_name_as_c_str()),
@@ -144,8 +153,12 @@ impl Instance {
             uuid: id.device_uuid,
             software: base.device_type == vk::PhysicalDeviceType::CPU,
             abilities: Abilities {
+                graphics: queues[family].queue_flags.contains(vk::QueueFlags::GRAPHICS),
                 memory_fd: has(ash::khr::external_memory_fd::NAME),
                 semaphore_fd: has(ash::khr::external_semaphore_fd::NAME),
+                dmabuf,
+                modifiers: dmabuf && has(ash::ext::image_drm_format_modifier::NAME),
+                foreign: has(ash::ext::queue_family_foreign::NAME),
             },
             clock_ns: if queues[family].timestamp_valid_bits > 0 { base.limits.timestamp_period } else { 0.0 },
         };
@@ -180,6 +193,9 @@ impl Found {
         let wanted = [
             (abilities.memory_fd, ash::khr::external_memory_fd::NAME),
             (abilities.semaphore_fd, ash::khr::external_semaphore_fd::NAME),
+            (abilities.dmabuf, ash::ext::external_memory_dma_buf::NAME),
+            (abilities.modifiers, ash::ext::image_drm_format_modifier::NAME),
+            (abilities.foreign, ash::ext::queue_family_foreign::NAME),
         ];
         let names: Vec<_> = wanted.into_iter().filter(|(has, _)| *has).map(|(_, name)| name.as_ptr()).collect();
         let queues = [vk::DeviceQueueCreateInfo::default().queue_family_index(family).queue_priorities(&[1.0])];
@@ -213,20 +229,36 @@ impl Found {
         Ok(Arc::new(Vulkan {
             memory_fd: ash::khr::external_memory_fd::Device::new(&instance.raw, &device),
             semaphore_fd: ash::khr::external_semaphore_fd::Device::new(&instance.raw, &device),
+            families: Families {
+                own: family,
+                others: if abilities.foreign { vk::QUEUE_FAMILY_FOREIGN_EXT } else { vk::QUEUE_FAMILY_EXTERNAL },
+            },
             info,
             device,
             queue,
             pool,
             memory,
-            _instance: instance,
+            physical,
+            instance,
         }))
     }
 }
 
+/// Who owns what is shared with others.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Families {
+    /// The family of the device's queue.
+    pub own: u32,
+    /// The one that stands for all who are outside.
+    pub others: u32,
+}
+
 /// An open device.
 pub struct Vulkan {
-    memory_fd: ash::khr::external_memory_fd::Device,
+    pub(crate) memory_fd: ash::khr::external_memory_fd::Device,
     semaphore_fd: ash::khr::external_semaphore_fd::Device,
+    pub(crate) families: Families,
+    pub(crate) physical: vk::PhysicalDevice,
     /// What it is.
     pub info: DeviceInfo,
     pub(crate) device: ash::Device,
@@ -234,7 +266,7 @@ pub struct Vulkan {
     pool: vk::CommandPool,
     memory: vk::PhysicalDeviceMemoryProperties,
     // Declared last: the device belongs to it.
-    _instance: Arc<Instance>,
+    instance: Arc<Instance>,
 }
 
 impl Vulkan {
@@ -244,6 +276,11 @@ impl Vulkan {
         all.filter(|(number, _)| types >> number & 1 == 1)
             .find(|(_, kind)| kind.property_flags.contains(flags))
             .map(|(number, _)| number as u32)
+    }
+
+    /// Functions about the device before it is opened.
+    pub(crate) fn instance(&self) -> &ash::Instance {
+        &self.instance.raw
     }
 
     pub(crate) fn lacks(&self, what: &'static str) -> VulkanError {

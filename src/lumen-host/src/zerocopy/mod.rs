@@ -1,11 +1,14 @@
 //! Pictures that stay on the GPU: converted there to what an encoder takes, and handed to CUDA, without the processor
 //! touching a pixel.
 //!
-//! A compute shader converts pixels into a buffer that CUDA sees as well. Buffers of compositors are not brought in yet: what
-//! is here is tried by `lumen doctor --gpu`, which says what of it works on a machine.
+//! Buffers of compositors (dmabufs) are brought in and copied once, a compute shader converts the pixels into a buffer that
+//! CUDA sees as well. No stream uses it yet: what is here is tried by `lumen doctor --gpu`, which says what of it works on a
+//! machine.
 
 pub mod convert;
 pub mod cuda;
+pub mod dmabuf;
+pub mod kernel_buffer;
 pub mod report;
 
 use crate::gpu::cuda::CudaError;
@@ -20,4 +23,7 @@ pub enum ZeroCopyError {
     /// CUDA failed.
     #[error(transparent)]
     Cuda(#[from] CudaError),
+    /// The buffer of a compositor cannot be brought in.
+    #[error(transparent)]
+    Dmabuf(#[from] dmabuf::DmabufError),
 }

@@ -3,6 +3,9 @@
 //!
 //! Pixels are compared with what `encode::convert` makes of them on the processor.
 
+mod dmabuf;
+mod drawn;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -229,6 +232,7 @@ fn stages(vulkan: &Arc<Vulkan>, effort: Effort) -> Vec<Stage> {
         }
     }
     stages.push(tried("every matrix and range, odd sizes", matrices(vulkan)));
+    stages.extend(dmabuf::stages(vulkan));
     stages.push(match &bridge {
         Ok(bridge) => tried("semaphores shared with CUDA", semaphores(vulkan, bridge)),
         Err(reason) => unproven("memory and semaphores shared with CUDA", reason),
