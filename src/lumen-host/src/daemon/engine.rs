@@ -71,14 +71,19 @@ pub struct EngineConfig {
     pub apps: Arc<AppCatalogue>,
     /// Clients, and what they may do.
     pub store: Arc<Store>,
-    /// What can be encoded now.
-    pub codecs: CodecMask,
-    /// Encoders that work, for people.
-    pub encoders: Vec<String>,
     /// How streams are sent.
     pub stream: StreamConfig,
     /// How workers log.
     pub log: LogConfig,
+}
+
+/// The encoders that work.
+#[derive(Debug)]
+pub struct Encoders {
+    /// What can be encoded.
+    pub codecs: CodecMask,
+    /// Each of them, for people.
+    pub names: Vec<String>,
 }
 
 /// See the module.
@@ -86,6 +91,7 @@ pub struct Engine {
     config: EngineConfig,
     sockets: Arc<MediaSockets>,
     control: OnceLock<ControlHandle>,
+    encoders: OnceLock<Encoders>,
     state: Mutex<State>,
     /// A display came up, or a session ended.
     changed: Condvar,
@@ -196,6 +202,7 @@ impl Engine {
             config,
             sockets,
             control: OnceLock::new(),
+            encoders: OnceLock::new(),
             state: Mutex::default(),
             changed: Condvar::new(),
             this: this.clone(),
@@ -205,6 +212,11 @@ impl Engine {
     /// Where feedback goes. Called once, when the control thread runs.
     pub fn set_control(&self, control: ControlHandle) {
         let _ = self.control.set(control);
+    }
+
+    /// What can be encoded. Called once, before clients are served.
+    pub fn set_encoders(&self, found: Encoders) {
+        let _ = self.encoders.set(found);
     }
 
     /// `/launch` and `/resume`.

@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use lumen_core::gamestream::http::{Codec, CodecMask, Ports, Profile};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
 
 use crate::admin::{AdminServer, AdminState, Examination};
 use crate::apps::Surroundings;
 use crate::config::Config;
 use crate::display::desktop::clean_up_abandoned;
-use crate::encode::EncoderInfo;
+use crate::encode::{EncoderInfo, EncoderPreference};
 use crate::gamestream::catalogue::AppCatalogue;
 use crate::gamestream::http_server::{HttpServer, Shared};
 use crate::gamestream::media_sockets::{self, MediaSockets};
@@ -20,9 +22,10 @@ use crate::gamestream::rtsp_server::{self, Offer};
 use crate::gamestream::{control_server, listen, mdns};
 use crate::link::{FromWorker, Link};
 use crate::net::sockets::{Dscp, Sharing, bind_udp};
+use crate::notify::Notifier;
 use crate::store::Store;
 
-use super::engine::{Engine, EngineConfig};
+use super::engine::{Encoders, Engine, EngineConfig};
 
 /// How often the engine looks for what is overdue.
 const TICK: Duration = Duration::from_millis(250);
@@ -45,18 +48,40 @@ enum Sessions {
     Stay,
 }
 
+/// The signals that end the daemon.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    restart: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            restart: signal(SignalKind::user_defined2())?,
+        })
+    }
+
+    async fn next(&mut self) -> Sessions {
+        tokio::select! {
+            _ = self.terminate.recv() => Sessions::End,
+            _ = self.interrupt.recv() => Sessions::End,
+            _ = self.restart.recv() => Sessions::Stay,
+        }
+    }
+}
+
 async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let started = Instant::now();
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut restart = signal(SignalKind::user_defined2())?;
+    let mut signals = Signals::new()?;
     let ports = Ports::from_base(config.port.get())?;
     let store = Arc::new(Store::open(&config)?);
     let apps = Arc::new(AppCatalogue::with_discovery(&config, &store, Surroundings::of_process())?);
     let offered = apps.entries().len();
     let encoder = config.encoder.preference();
-    let probe = tokio::task::spawn_blocking(move || super::worker::probe_encoders(encoder)).await??;
-    let offer = offer(&config, &probe);
+    let mut probe = probe(encoder)?;
 
     // The exclusive ports first: they tell whether another host runs here.
     let mut rtsp_listeners = Vec::new();
@@ -78,8 +103,6 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
             reunion: reunion.clone(),
             apps: Arc::clone(&apps),
             store: Arc::clone(&store),
-            codecs: mask(&probe)?,
-            encoders: probe.iter().map(ToString::to_string).collect(),
             stream: config.stream.clone(),
             log: config.log.clone(),
         },
@@ -111,48 +134,60 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
         examine: examination(&config)?,
         started,
     })?;
-    let rtsp: Vec<_> = rtsp_listeners
-        .into_iter()
-        .map(|listener| tokio::spawn(rtsp_server::serve(listener, Arc::clone(&engine), Arc::clone(&offer))))
-        .collect();
     let abandoned = config.runtime_dir.join("sessions");
     // A desktop that hangs may take its time.
     std::thread::Builder::new().name("clean-up".into()).spawn(move || clean_up_abandoned(&abandoned))?;
     receive_workers(&reunion, Arc::clone(&engine)).with_context(|| format!("listening on {}", reunion.display()))?;
-    let _announcement = if config.mdns {
-        mdns::Announcement::start(&config.name, store.host_id(), ports.http, &config.bind)
-            .inspect_err(|error| tracing::warn!(%error, "not announced by mDNS; clients must add this host by address"))
-            .ok()
-    } else {
-        None
-    };
-
-    let (shutdown, stopped) = tokio::sync::watch::channel(());
-    let until_stopped = || {
-        let mut stopped = stopped.clone();
-        async move {
-            let _ = stopped.changed().await;
+    // Sessions of an earlier daemon go on from here, with their controls and media. All other requests wait in the
+    // queues of their sockets until it is known what can be encoded, which takes seconds on some machines.
+    let mut tick = tokio::time::interval(TICK);
+    let found = loop {
+        tokio::select! {
+            found = &mut probe => break Ok(found.context("asking which encoders work")??),
+            _ = tick.tick() => engine.tick(),
+            sessions = signals.next() => break Err(sessions),
         }
     };
-    let http = tokio::spawn(http.run(until_stopped()));
-    let admin = tokio::spawn(admin.run(until_stopped()));
-    tracing::info!(port = ports.http, apps = offered, "lumen is ready");
-    let notifier = crate::notify::Notifier::ready(&format!("listening on port {}", ports.http));
-
-    let mut tick = tokio::time::interval(TICK);
-    let sessions = loop {
-        tokio::select! {
-            _ = tick.tick() => {
-                engine.tick();
-                notifier.alive(&engine.summary());
+    let (shutdown, stopped) = watch::channel(());
+    let (mut servers, mut rtsp) = (JoinSet::new(), JoinSet::new());
+    let sessions = match found {
+        Err(sessions) => sessions,
+        Ok(found) => {
+            engine.set_encoders(Encoders {
+                codecs: mask(&found)?,
+                names: found.iter().map(ToString::to_string).collect(),
+            });
+            let offer = offer(&config, &found);
+            for listener in rtsp_listeners {
+                rtsp.spawn(rtsp_server::serve(listener, Arc::clone(&engine), Arc::clone(&offer)));
             }
-            _ = terminate.recv() => break Sessions::End,
-            _ = interrupt.recv() => break Sessions::End,
-            _ = restart.recv() => break Sessions::Stay,
+            servers.spawn(http.run(told(&stopped)));
+            servers.spawn(admin.run(told(&stopped)));
+            let _announcement = if config.mdns {
+                mdns::Announcement::start(&config.name, store.host_id(), ports.http, &config.bind)
+                    .inspect_err(
+                        |error| tracing::warn!(%error, "not announced by mDNS; clients must add this host by address"),
+                    )
+                    .ok()
+            } else {
+                None
+            };
+            tracing::info!(port = ports.http, apps = offered, "lumen is ready");
+            let notifier = Notifier::ready(&format!("listening on port {}", ports.http));
+            let sessions = loop {
+                tokio::select! {
+                    _ = tick.tick() => {
+                        engine.tick();
+                        notifier.alive(&engine.summary());
+                    }
+                    sessions = signals.next() => break sessions,
+                }
+            };
+            notifier.stopping();
+            sessions
         }
     };
     tracing::info!(?sessions, "shutting down");
-    notifier.stopping();
     match sessions {
         Sessions::End => {
             engine.shut_down();
@@ -162,11 +197,8 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     }
     let _ = tokio::task::spawn_blocking(move || control_thread.join()).await;
     let _ = shutdown.send(());
-    for task in rtsp {
-        task.abort();
-    }
-    let _ = http.await;
-    let _ = admin.await;
+    rtsp.shutdown().await;
+    while servers.join_next().await.is_some() {}
     drop(stop_media);
     let _ = media_thread.join();
     if matches!(sessions, Sessions::End) {
@@ -174,6 +206,24 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     }
     let _ = std::fs::remove_file(&reunion);
     Ok(())
+}
+
+/// Ends when the daemon does.
+fn told(stopped: &watch::Receiver<()>) -> impl Future<Output = ()> + Send + use<> {
+    let mut stopped = stopped.clone();
+    async move {
+        let _ = stopped.changed().await;
+    }
+}
+
+/// Asks which encoders work. On a thread that a daemon which ends meanwhile does not wait for.
+fn probe(preference: EncoderPreference) -> std::io::Result<oneshot::Receiver<anyhow::Result<Vec<EncoderInfo>>>> {
+    let (answer, answered) = oneshot::channel();
+    std::thread::Builder::new().name("probe".into()).spawn(move || {
+        // Nobody listens any more in a daemon that ends.
+        let _ = answer.send(super::worker::probe_encoders(preference));
+    })?;
+    Ok(answered)
 }
 
 /// The doctor, for one caller at a time. It reads the configuration that is in force from a file of its own: it runs

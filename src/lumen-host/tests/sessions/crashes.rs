@@ -1,5 +1,6 @@
 //! Processes that die: a worker, the daemon; and the daemon that is told to end.
 
+use std::fs::File;
 use std::time::{Duration, Instant};
 
 use lumen_client::options::Entry;
@@ -7,6 +8,7 @@ use lumen_client::report::Ending;
 use lumen_client::script::Script;
 use lumen_client::{ClientError, StreamOptions};
 use lumen_host::admin::SessionState;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
 
 use crate::harness::{Host, assert_whole, begin, ending, eventually, signal, small, turn, watch};
@@ -110,6 +112,57 @@ fn a_restart_of_the_daemon_ends_no_stream_and_loses_no_input() {
     assert_whole(&report);
     assert_eq!(host.workers(), [worker]);
     client.quit(&host.address()).expect("it ends");
+    host.is_deserted();
+}
+
+/// A driver that takes its time, or for ever, keeps those waiting who come, not those who are here.
+#[test]
+fn a_daemon_whose_driver_hangs_goes_on_with_the_streams_of_the_one_before() {
+    let _turn = turn();
+    let mut host = Host::start();
+    let client = host.client("sofa");
+    let stream = begin(&client, &host.address(), &small());
+    let worker = host.worker_of("sofa");
+    // Whoever loads this library waits for somebody who writes it.
+    let driver = host.path("driver");
+    std::fs::create_dir(&driver).expect("a directory");
+    let library = driver.join("libnvidia-encode.so.1");
+    let hangs = || mknodat(CWD, &library, FileType::Fifo, Mode::RWXU, 0).expect("a pipe with a name");
+    let answers = || {
+        let writer = File::options().write(true).open(&library).expect("it is loaded");
+        std::fs::remove_file(&library).expect("removed");
+        drop(writer);
+    };
+    let command = || {
+        let mut command = host.command();
+        command.env("LUMEN_NVIDIA_DIR", &driver);
+        command
+    };
+    let (first, second) = (command(), command());
+
+    watch(&stream, 10);
+    assert_eq!(host.end_by(Signal::USR2).code(), Some(0), "{}", host.log());
+    hangs();
+    host.begin_to_serve_by(first);
+    let script = Script::parse("key W down\nkey W up", small().width, small().height).expect("a script");
+    script.steps.into_iter().for_each(|step| stream.send(step.event));
+    eventually("the host heard it", || (stream.report().input.complete == Some(true)).then_some(()));
+    watch(&stream, 10);
+    let ready = || host.log().matches("lumen is ready").count();
+    assert_eq!((ready(), host.log().matches("session taken back").count()), (1, 1), "{}", host.log());
+    answers();
+    host.answers();
+    let back = eventually("its stream goes on", || host.session_of("sofa"));
+    assert_eq!((back.worker_pid, back.state, back.peer.is_some()), (Some(worker), SessionState::Streaming, true));
+
+    // It can be told to end meanwhile.
+    assert_eq!(host.end_by(Signal::USR2).code(), Some(0), "{}", host.log());
+    hangs();
+    host.begin_to_serve_by(second);
+    eventually("it took the session back", || (host.log().matches("session taken back").count() == 2).then_some(()));
+    assert_eq!(host.end_by(Signal::TERM).code(), Some(0), "{}", host.log());
+    answers();
+    assert_eq!(ending(&stream), Ending::ClosedByHost);
     host.is_deserted();
 }
 

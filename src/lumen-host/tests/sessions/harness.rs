@@ -144,10 +144,20 @@ impl Host {
     }
 
     /// Starts it with a command of the caller's, to which `serve` is added.
-    pub fn serve_by(&mut self, mut command: Command) {
+    pub fn serve_by(&mut self, command: Command) {
+        self.begin_to_serve_by(command);
+        self.answers();
+    }
+
+    /// The same, without waiting for it.
+    pub fn begin_to_serve_by(&mut self, mut command: Command) {
         let log = File::options().create(true).append(true).open(self.path("log")).expect("a log file");
         let child = command.arg("serve").stdout(Stdio::null()).stderr(log).spawn().expect("it starts");
         self.child = Some(child);
+    }
+
+    /// Waits until it answers.
+    pub fn answers(&mut self) {
         let pid = self.pid();
         eventually("the host answers", || {
             let ended = self.child.as_mut().and_then(|child| child.try_wait().expect("a child"));

@@ -183,6 +183,12 @@ pub enum CodecMaskError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CodecMask(u32);
 
+impl From<Profile> for CodecMask {
+    fn from(only: Profile) -> Self {
+        Self(only.mask_bit())
+    }
+}
+
 impl CodecMask {
     /// The mask of a set of profiles.
     ///

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::time::Instant;
 
 use lumen_core::gamestream::control::{ClientMessage, HdrMode, HostMessage, Termination};
-use lumen_core::gamestream::http::{AppId, CodecMask, LaunchReply, LaunchRequest};
+use lumen_core::gamestream::http::{AppId, CodecMask, LaunchReply, LaunchRequest, Profile};
 use lumen_core::gamestream::sdp::{Ping, SenderAddress, SessionIds};
 
 use crate::admin::{NoSuchSession, SessionDirectory, SessionInfo, Tally, Transport};
@@ -25,7 +25,8 @@ use super::{BROKEN, Engine, Session, farewell};
 
 impl LaunchService for Engine {
     fn codec_mask(&self) -> CodecMask {
-        self.config.codecs
+        // No client is served before it is known.
+        self.encoders.get().map_or(Profile::H264High8.into(), |found| found.codecs)
     }
 
     fn launch(
@@ -88,7 +89,7 @@ impl SessionDirectory for Engine {
     }
 
     fn encoders(&self) -> Vec<String> {
-        self.config.encoders.clone()
+        self.encoders.get().map(|found| found.names.clone()).unwrap_or_default()
     }
 
     fn tally(&self) -> Tally {
