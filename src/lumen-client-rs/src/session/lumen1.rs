@@ -39,6 +39,8 @@ const MAX_SLEEP: Duration = Duration::from_millis(100);
 const TURN: usize = 256;
 /// After so much silence another socket is tried: the network may have changed, and with it the way to the host.
 const SILENCE: Duration = Duration::from_secs(2);
+/// How often another socket is tried when the present one has no way to the host any more: its address may be gone.
+const NEXT_WAY: Duration = Duration::from_millis(100);
 /// How often the end is said: each may be lost.
 const GOODBYES: usize = 3;
 
@@ -112,6 +114,8 @@ pub fn start(
         picture_seen: false,
         begun,
         heard_at: begun,
+        tried_at: begun,
+        no_way: false,
         first_frame_timeout: setup.first_frame_timeout,
         over: false,
         buffer: Vec::new(),
@@ -141,6 +145,10 @@ struct Thread {
     picture_seen: bool,
     begun: Timestamp,
     heard_at: Timestamp,
+    /// When another socket was last tried.
+    tried_at: Timestamp,
+    /// The system knows no way from this socket to the host.
+    no_way: bool,
     first_frame_timeout: Duration,
     over: bool,
     buffer: Vec<u8>,
@@ -164,7 +172,7 @@ impl Thread {
                 break;
             }
             self.check_patience();
-            self.check_silence();
+            self.check_way();
             self.sleep();
             self.receive(&mut buffer);
         }
@@ -200,6 +208,7 @@ impl Thread {
     /// The host follows authentic datagrams to wherever they come from.
     fn change_address(&mut self) {
         self.heard_at = self.shared.clock.now();
+        self.tried_at = self.heard_at;
         let opened = self.socket.peer_addr().and_then(connected).and_then(|socket| {
             socket.set_nonblocking(true)?;
             Ok(socket)
@@ -207,6 +216,7 @@ impl Thread {
         match opened {
             Ok(socket) => {
                 self.socket = socket;
+                self.no_way = false;
                 self.client.knock();
             }
             Err(error) => tracing::debug!(%error, "no other way to the host"),
@@ -243,8 +253,10 @@ impl Thread {
     fn transmit(&mut self) {
         let now = self.shared.clock.now();
         while self.client.poll_transmit(now, &mut self.buffer) {
-            // What cannot be sent counts as lost.
-            let _ = self.socket.send(&self.buffer);
+            // What cannot be sent counts as lost. A full buffer and a closed port of the host's say nothing of the way.
+            if let Err(error) = self.socket.send(&self.buffer) {
+                self.no_way |= !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionRefused);
+            }
         }
     }
 
@@ -324,8 +336,10 @@ impl Thread {
         }
     }
 
-    fn check_silence(&mut self) {
-        if self.shared.clock.now().saturating_since(self.heard_at) >= SILENCE {
+    fn check_way(&mut self) {
+        let now = self.shared.clock.now();
+        let no_way = self.no_way && now.saturating_since(self.tried_at) >= NEXT_WAY;
+        if no_way || now.saturating_since(self.heard_at) >= SILENCE {
             self.change_address();
         }
     }

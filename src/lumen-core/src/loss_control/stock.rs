@@ -106,6 +106,38 @@ impl StockLossControl {
         self.rule()
     }
 
+    /// The client asked not to refer to the frames `first..=last`. Of those that it had not spoken of nothing had arrived, of
+    /// about `packets` packets each; those before them came through.
+    pub fn lost(&mut self, first: FrameIndex, last: FrameIndex, packets: u32) -> Option<FrameParity> {
+        let (quiet, lost) = self.news(first, last)?;
+        self.quiet_blocks(quiet, packets);
+        for _ in 0..lost {
+            self.account(packets, packets);
+        }
+        self.accounted = Some(last);
+        self.rule()
+    }
+
+    /// Of how many of these frames nothing arrived.
+    pub fn wholly_lost(&self, first: FrameIndex, last: FrameIndex) -> u32 {
+        self.news(first, last).map_or(0, |(_, lost)| lost)
+    }
+
+    /// Frames before the lost ones, and lost ones, that are not accounted for.
+    fn news(&self, first: FrameIndex, last: FrameIndex) -> Option<(u32, u32)> {
+        let accounted = self.accounted.unwrap_or(FrameIndex(first.0.wrapping_sub(1)));
+        let quiet = first.0.wrapping_sub(accounted.0).wrapping_sub(1);
+        let news = last.0.wrapping_sub(accounted.0);
+        // If the client spoke of the first ones already, the difference is negative.
+        let quiet = if quiet < news { quiet } else { 0 };
+        (1..=MOST_QUIET).contains(&news).then_some((quiet, news - quiet))
+    }
+
+    /// Nobody was there to hear what the client said about the frames up to `newest`.
+    pub fn unheard(&mut self, newest: FrameIndex) {
+        self.accounted = Some(newest);
+    }
+
     /// What the network does, as far as known.
     pub fn estimate(&self) -> LossEstimate {
         self.estimator.estimate()
@@ -197,6 +229,26 @@ mod tests {
     }
 
     #[test]
+    fn frames_of_which_nothing_arrived_count_once() {
+        let mut control = StockLossControl::new(SPLIT, 2, FecPercentage::new(50));
+        control.quiet(FrameIndex(100), 40);
+        control.report(&status(101, 20));
+        // Of 101 it spoke; 102 and 103 came through; of 104 and 105 nothing arrived.
+        control.lost(FrameIndex(101), FrameIndex(101), 40);
+        let before = control.accounted_packets;
+        assert_eq!(control.wholly_lost(FrameIndex(104), FrameIndex(105)), 2);
+        control.lost(FrameIndex(104), FrameIndex(105), 40);
+        assert_eq!(control.accounted_packets - before, 4.0 * 40.0);
+        control.lost(FrameIndex(104), FrameIndex(105), 40);
+        assert_eq!(control.accounted_packets - before, 4.0 * 40.0, "said twice");
+        control.lost(FrameIndex(104), FrameIndex(106), 40);
+        assert_eq!(control.accounted_packets - before, 5.0 * 40.0, "the range grew");
+        let loss = control.estimate().rate;
+        control.unheard(FrameIndex(900));
+        assert_eq!((control.estimate().rate, control.lost(FrameIndex(850), FrameIndex(899), 40)), (loss, None));
+    }
+
+    #[test]
     fn nothing_changes_before_there_is_evidence() {
         let mut control = StockLossControl::new(SPLIT, 2, FecPercentage::new(35));
         assert!((1..40).all(|frame| control.report(&status(frame, 6)).is_none()));
@@ -212,6 +264,7 @@ mod tests {
                 (odd.total_data, odd.total_parity, odd.block_count) = (u16::MAX, u16::MAX, 255);
                 let _ = control.report(&odd);
                 let _ = control.quiet(FrameIndex(frame.wrapping_add(1 << 30)), u32::MAX);
+                let _ = control.lost(FrameIndex(frame), FrameIndex(frame.wrapping_mul(77)), u32::MAX);
             }
         }
         let rule = control.report(&status(8, 9)).unwrap_or_else(|| control.initial());

@@ -135,8 +135,8 @@ impl Config {
 pub struct StreamConfig {
     /// Parity in percent of the data packets of a video frame. Small frames get more than this.
     pub fec_percentage: FecPercent,
-    /// Whether the parity of lumen/1 follows what its client says of the network (`adaptive`: never more than
-    /// `fec_percentage` in the long run) or is always that percentage (`fixed`). Stock clients always get the percentage.
+    /// Whether parity follows what a client says of the network (`adaptive`: for lumen/1 never more than `fec_percentage` in
+    /// the long run, for stock clients never more than 35 % or that) or is always that percentage (`fixed`).
     pub fec: Fec,
     /// Least number of parity packets in a protected block of a video frame.
     #[schemars(range(max = 64))]

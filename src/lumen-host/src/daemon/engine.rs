@@ -548,9 +548,13 @@ impl Engine {
             }
             None => ToWorker::Stream(stream),
         };
+        let adapts = announced.adapts;
         launch.gate = Gate::of(&announced);
         launch.announced = Some(announced);
         session.tell(&message);
+        if let Some(least) = adapts {
+            session.tell(&ToWorker::Adapt(least));
+        }
         Ok(true)
     }
 

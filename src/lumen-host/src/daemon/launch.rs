@@ -60,6 +60,8 @@ pub(super) struct Announced {
     pub(super) lumen1: Option<Lumen1Spec>,
     pub(super) ids: SessionIds,
     pub(super) mode: EnvelopeMode,
+    /// Set if parity and rate follow what the client tells of its packets; no rate is below this, in bits per second.
+    pub(super) adapts: Option<u64>,
 }
 
 /// The control connection.
@@ -286,7 +288,13 @@ impl Streaming {
             ping_payload: PingPayload::generate(&mut entropy),
             connect_data: ConnectData(6),
             surround: None,
-            announced: Announced { stream, lumen1: Some(lumen1), ids: SessionIds::NotUsed, mode: EnvelopeMode::Legacy },
+            announced: Announced {
+                stream,
+                lumen1: Some(lumen1),
+                ids: SessionIds::NotUsed,
+                mode: EnvelopeMode::Legacy,
+                adapts: None,
+            },
             control: (([10, 0, 0, 1], 7).into(), Some([10, 0, 0, 2].into())),
             video: MediaState { client: None, sending_to: Some(([10, 0, 0, 1], 8).into()) },
             audio: MediaState::default(),

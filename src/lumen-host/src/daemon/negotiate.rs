@@ -9,7 +9,7 @@ use lumen_core::lumen1::negotiation::{Answer, Offer};
 use lumen_opus::{Layout, PacketDuration};
 
 use crate::audio::opus::{OpusConfig, Quality, Speakers};
-use crate::config::StreamConfig;
+use crate::config::{Fec, StreamConfig};
 use crate::encode::EncoderConfig;
 use crate::frame::Mode;
 use crate::link::{AudioParams, Lumen1Spec, StreamKey, StreamSpec, VideoParams};
@@ -32,10 +32,12 @@ pub(super) fn announced(
         bail!("this client's control protocol is older than 7.1.431; update the client");
     }
     let mut video = video(wish, launch.key, config)?;
+    let least_bitrate_bps = u64::from(config.min_bitrate_kbps) * 1000;
+    let tells = lumen1.is_none() && wish.features.reports_fec_status();
+    let adapts = (tells && config.fec == Fec::Adaptive).then_some(least_bitrate_bps);
     let lumen1 = lumen1.map(|(offer, answer)| {
         // One code covers a whole frame: what the client takes is the only limit.
         video.encoder.max_frame_bytes = usize::try_from(answer.max_frame).unwrap_or(usize::MAX);
-        let least_bitrate_bps = u64::from(config.min_bitrate_kbps) * 1000;
         Lumen1Spec { offer, answer, fec: config.fec, least_bitrate_bps }
     });
     let stream = StreamSpec {
@@ -46,7 +48,7 @@ pub(super) fn announced(
         realtime: config.realtime,
     };
     let mode = if wish.control_is_v2() { EnvelopeMode::V2 } else { EnvelopeMode::Legacy };
-    Ok(Announced { stream, lumen1, ids: wish.features.session_ids(), mode })
+    Ok(Announced { stream, lumen1, ids: wish.features.session_ids(), mode, adapts })
 }
 
 fn video(wish: &StreamRequest, key: StreamKey, config: &StreamConfig) -> anyhow::Result<VideoParams> {

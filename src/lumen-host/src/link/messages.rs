@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lumen_core::gamestream::control::HostMessage;
+use lumen_core::gamestream::control::{FrameFecStatus, HostMessage};
 use lumen_core::gamestream::input::InputEvent;
 use lumen_core::gamestream::video::{FrameIndex, PacketSize};
 use lumen_core::lumen1::header::SessionId as StreamId;
@@ -246,6 +246,11 @@ pub enum ToWorker {
     Lumen1Datagram(SocketAddr, Vec<u8>),
     /// What the client may do has changed.
     Grants(Box<Grants>),
+    /// The client of this [`Stream`](Self::Stream) tells how blocks of packets fare: parity and rate follow that. No rate
+    /// below this many bits per second.
+    Adapt(u64),
+    /// How a block fared. Follows an [`Adapt`](Self::Adapt).
+    FecStatus(Box<FrameFecStatus>),
 }
 
 /// Worker to daemon.

@@ -8,6 +8,7 @@ mod outlet;
 mod request;
 mod room;
 mod stats;
+mod stock;
 mod video;
 
 use std::net::UdpSocket;
@@ -17,6 +18,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use lumen_core::loss_control::FrameParity;
 use lumen_core::lumen1::message::CloseCode;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
@@ -37,6 +39,7 @@ use audio::AudioStream;
 use lumen1::{Lumen1Event, Lumen1Stream};
 use opening::{Opened, Opening};
 use stats::StreamStats;
+use stock::{Adapted, StockControl};
 use video::{VideoEvent, VideoStream};
 
 /// How often feedback of the display is looked for.
@@ -124,6 +127,8 @@ struct Stream {
     audio: Option<AudioStream>,
     /// Set if it goes over lumen/1. Behind the two that feed it.
     lumen1: Option<Lumen1>,
+    /// Set if parity and rate follow what a stock client tells.
+    control: Option<StockControl>,
     /// Where pictures and sound of the display go once it is there, if they began before.
     late: LateMedia,
 }
@@ -281,6 +286,7 @@ impl Worker {
             ToWorker::Input(event) => self.input.handle(&event),
             ToWorker::RequestIdr => self.with_video(|video| video.requests().idr()),
             ToWorker::Invalidate { first, last } => {
+                self.adapt(|control| control.lost(first, last));
                 self.with_video(|video| video.requests().invalidate(first, last));
             }
             ToWorker::Loss { sent, missing } => {
@@ -291,6 +297,12 @@ impl Worker {
                     });
                 }
             }
+            ToWorker::Adapt(least_bitrate_bps) => {
+                if let Some(stream) = &mut self.stream {
+                    stream.control = Some(StockControl::new(&stream.spec.video, least_bitrate_bps));
+                }
+            }
+            ToWorker::FecStatus(status) => self.adapt(|control| control.status(&status)),
             ToWorker::ReleaseInput => self.input.release_all(),
             ToWorker::Expect => self.alone_since = None,
             ToWorker::Keep(bytes) => self.kept = Some(bytes),
@@ -400,7 +412,8 @@ impl Worker {
         });
         let lumen1 =
             lumen1.transpose().map_err(|error| EndReason::Failed(format!("no stream can start: {error:#}")))?;
-        self.stream = Some(Stream { spec, stats, video: None, audio: None, lumen1, late: LateMedia::default() });
+        self.stream =
+            Some(Stream { spec, stats, video: None, audio: None, lumen1, control: None, late: LateMedia::default() });
         self.alone_since = None;
         Ok(())
     }
@@ -466,6 +479,29 @@ impl Worker {
         }
     }
 
+    /// Takes in what the client told, and does what follows.
+    fn adapt(&mut self, tell: impl FnOnce(&mut StockControl) -> Option<FrameParity>) {
+        let Some(stream) = &mut self.stream else { return };
+        if let (Some(parity), Some(video)) = (stream.control.as_mut().and_then(tell), &stream.video) {
+            video.set_parity(parity);
+        }
+    }
+
+    /// What a stock client did not say in the last second says something, too.
+    fn adapt_to_silence(&mut self) {
+        let Some(stream) = &mut self.stream else { return };
+        let (Some(control), Some(video)) = (&mut stream.control, &stream.video) else { return };
+        let (figures, heard) = (stream.stats.figures(), self.link.is_some());
+        let Adapted { parity, bitrate } = control.second(&figures, heard);
+        if let Some(parity) = parity {
+            video.set_parity(parity);
+        }
+        if let Some(bitrate) = bitrate {
+            tracing::debug!(bitrate = bitrate.0, "the client's losses change the rate");
+            video.set_bitrate(bitrate.0);
+        }
+    }
+
     fn with_video(&self, act: impl FnOnce(&VideoStream)) {
         if let Some(video) = self.stream.as_ref().and_then(|stream| stream.video.as_ref()) {
             act(video);
@@ -486,6 +522,7 @@ impl Worker {
     }
 
     fn report(&mut self) {
+        self.adapt_to_silence();
         if let Some(stream) = &self.stream {
             self.tell(&FromWorker::Stats(Box::new(stream.stats.snapshot())));
             let mut figures = self.before.clone();

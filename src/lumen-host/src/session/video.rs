@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use lumen_core::gamestream::packetizer::{FrameToSend, PacketArena, Packetizer};
 use lumen_core::gamestream::video::HostLatency;
+use lumen_core::loss_control::{FrameParity, Importance};
 
 use crate::capture::{Capture, CaptureError, Captured};
 use crate::config::Pacing;
@@ -43,8 +44,17 @@ pub struct VideoStream {
     wishes: Arc<Wishes>,
     stop: Arc<AtomicBool>,
     /// None if something else sends.
-    new_sockets: Option<mpsc::Sender<UdpSocket>>,
+    sender: Option<mpsc::Sender<ToSender>>,
     threads: Vec<JoinHandle<()>>,
+}
+
+/// For the thread that sends.
+#[derive(Debug)]
+enum ToSender {
+    /// The client's address changed.
+    Socket(UdpSocket),
+    /// The rule from now on.
+    Parity(FrameParity),
 }
 
 /// What the threads of a stream tell the worker.
@@ -71,20 +81,21 @@ impl VideoStream {
     ) -> anyhow::Result<Self> {
         let wishes = Arc::new(Wishes::default());
         let (frames, to_send) = outlet(Arc::clone(&wishes), None);
-        let (new_sockets, sockets) = mpsc::channel();
+        let (sender, orders) = mpsc::channel();
         mark(&socket, Traffic::Video, spec.video.dscp);
         let sending = SendThread {
             packetizer: Packetizer::new(packetizer_config(&spec.video, spec.key)?),
             arena: PacketArena::new(),
             sender: BatchSender::new(socket)?,
-            sockets,
+            orders,
+            parity: None,
             params: spec.video.clone(),
             class: Class::wanted(spec.realtime),
             stats: Arc::clone(&stats),
             frames: to_send,
         };
         let mut video = Self::encode(spec, choice, capture, (frames, wishes), stats, events)?;
-        video.new_sockets = Some(new_sockets);
+        video.sender = Some(sender);
         video.threads.push(std::thread::Builder::new().name("video-send".into()).spawn(move || sending.run())?);
         Ok(video)
     }
@@ -112,7 +123,7 @@ impl VideoStream {
             events,
         };
         let thread = std::thread::Builder::new().name("video-encode".into()).spawn(move || encoding.run())?;
-        Ok(Self { wishes, stop, new_sockets: None, threads: vec![thread] })
+        Ok(Self { wishes, stop, sender: None, threads: vec![thread] })
     }
 
     /// Requests for the next frame.
@@ -122,10 +133,24 @@ impl VideoStream {
 
     /// The client's address changed: send through this socket from now on.
     pub fn replace_socket(&self, socket: UdpSocket) {
-        if let Some(new_sockets) = &self.new_sockets {
-            let _ = new_sockets.send(socket);
-        }
+        self.order(ToSender::Socket(socket));
         self.wishes.requests.idr();
+    }
+
+    /// The parity of frames from the next one on.
+    pub fn set_parity(&self, parity: FrameParity) {
+        self.order(ToSender::Parity(parity));
+    }
+
+    /// At which rate to encode from now on.
+    pub fn set_bitrate(&self, bits_per_second: u64) {
+        self.wishes.set_bitrate(bits_per_second);
+    }
+
+    fn order(&self, order: ToSender) {
+        if let Some(sender) = &self.sender {
+            let _ = sender.send(order);
+        }
     }
 }
 
@@ -295,7 +320,9 @@ struct SendThread {
     packetizer: Packetizer,
     arena: PacketArena,
     sender: BatchSender,
-    sockets: Receiver<UdpSocket>,
+    orders: Receiver<ToSender>,
+    /// Set once it is not the one that the stream began with, with what the packetizer has of it.
+    parity: Option<(FrameParity, Option<Importance>)>,
     params: VideoParams,
     class: Class,
     stats: Arc<StreamStats>,
@@ -311,13 +338,10 @@ impl SendThread {
         // Wall clock of the stream: RTP timestamps count from its first frame.
         let mut epoch = None;
         while let Ok(mut frame) = self.frames.take() {
-            while let Ok(socket) = self.sockets.try_recv() {
-                mark(&socket, Traffic::Video, self.params.dscp);
-                match BatchSender::new(socket) {
-                    Ok(sender) => self.sender = sender,
-                    Err(error) => tracing::warn!(%error, "cannot use the client's new address"),
-                }
+            while let Ok(order) = self.orders.try_recv() {
+                self.obey(order);
             }
+            self.protect(if frame.kind == FrameKind::Idr { Importance::Key } else { Importance::Ordinary });
             let epoch = *epoch.get_or_insert(frame.timeline.presented);
             if let Err(error) = self.send(&mut frame, epoch, &sleeper) {
                 tracing::warn!(%error, frame = frame.index.0, bytes = frame.data.len(), "frame not sent");
@@ -325,6 +349,29 @@ impl SendThread {
                 self.frames.wishes().requests.invalidate(frame.index, frame.index);
             }
             self.frames.give_back(frame.data);
+        }
+    }
+
+    fn obey(&mut self, order: ToSender) {
+        match order {
+            ToSender::Socket(socket) => {
+                mark(&socket, Traffic::Video, self.params.dscp);
+                match BatchSender::new(socket) {
+                    Ok(sender) => self.sender = sender,
+                    Err(error) => tracing::warn!(%error, "cannot use the client's new address"),
+                }
+            }
+            ToSender::Parity(parity) => self.parity = Some((parity, None)),
+        }
+    }
+
+    /// The packetizer takes the rule for such a frame, unless it has it.
+    fn protect(&mut self, importance: Importance) {
+        if let Some((parity, present)) = &mut self.parity
+            && *present != Some(importance)
+        {
+            *present = Some(importance);
+            self.packetizer.set_parity(parity.of(importance).clone());
         }
     }
 

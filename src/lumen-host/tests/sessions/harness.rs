@@ -1,7 +1,8 @@
 //! A host as its users start it, and clients that are paired with it.
 
 use std::fs::{self, File};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -110,6 +111,31 @@ impl Host {
         let config = format!("name = \"under test\"\nport = {base}\nmdns = false\n{more}\n");
         fs::write(directory.path().join("lumen.toml"), config).expect("written");
         Self { directory, base, child: None }
+    }
+
+    /// A host with more configuration, whose metrics can be read.
+    pub fn metered(more: &str) -> Self {
+        let mut host = Self::prepared(more);
+        let config = fs::read_to_string(host.path("lumen.toml")).expect("readable");
+        let listen = format!("metrics.listen = \"127.0.0.1:{}\"", host.metrics_port());
+        fs::write(host.path("lumen.toml"), format!("{config}\n{listen}\n")).expect("written");
+        host.serve();
+        host
+    }
+
+    fn metrics_port(&self) -> u16 {
+        self.ports().http + 3
+    }
+
+    /// The value of one sample of its metrics.
+    pub fn sample(&self, name: &str) -> f64 {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.metrics_port())).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time");
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("sent");
+        let mut page = String::new();
+        stream.read_to_string(&mut page).expect("an answer");
+        let line = page.lines().find(|line| line.rsplit_once(' ').is_some_and(|(found, _)| found == name));
+        line.and_then(|line| line.rsplit_once(' ')?.1.parse().ok()).unwrap_or_else(|| panic!("no {name} in {page}"))
     }
 
     /// The command that starts it.

@@ -6,7 +6,7 @@ use lumen_client::StreamOptions;
 use lumen_client::loss::LossOptions;
 use lumen_client::report::StreamReport;
 
-use crate::harness::{Host, full, small, turn};
+use crate::harness::{Host, begin, eventually, full, small, turn};
 
 fn lossy(host: &Host, options: &StreamOptions) -> StreamReport {
     let client = host.client("sofa");
@@ -31,6 +31,64 @@ fn few_frames_are_lost_at_five_per_cent() {
     let video = &report.video;
     assert!(video.packets_recovered > 0, "{report}");
     assert!(video.frames_lost * 100 <= video.frames_received, "{report}");
+}
+
+/// Packets of data and of parity that a host has sent.
+#[derive(Clone, Copy)]
+struct Packets {
+    data: f64,
+    parity: f64,
+}
+
+impl Packets {
+    fn of(host: &Host) -> Self {
+        let sent = |kind: &str| host.sample(&format!("lumen_video_sent_packets_total{{kind=\"{kind}\"}}"));
+        Self { data: sent("data"), parity: sent("parity") }
+    }
+
+    /// Parity per packet of data, once so many of these were sent since then, and when that was.
+    fn share_of_next(self, host: &Host, data: f64) -> (f64, Self) {
+        let now = eventually("more is sent", || Some(Self::of(host)).filter(|now| now.data - self.data >= data));
+        ((now.parity - self.parity) / (now.data - self.data), now)
+    }
+}
+
+/// The share of parity of a stream that has gone on for a while.
+fn settled_share(host: &Host, loss: LossOptions) -> f64 {
+    let client = host.client("sofa");
+    // Small packets, so that there are enough of them.
+    let options = StreamOptions {
+        bitrate_kbps: 20_000,
+        packet_size: 304,
+        duration: None,
+        loss,
+        width: 1280,
+        height: 720,
+        fps: 60,
+        ..small()
+    };
+    let before = Packets::of(host);
+    let stream = begin(&client, &host.address(), &options);
+    let (_, then) = before.share_of_next(host, 3000.0);
+    let (share, _) = then.share_of_next(host, 800.0);
+    let report = stream.stop().expect("a report");
+    println!("{share:.3} {report}");
+    assert_eq!(report.video.decode_errors, 0, "{report}");
+    client.quit(&host.address()).expect("it ends");
+    share
+}
+
+#[test]
+fn parity_follows_what_a_client_tells_of_its_losses_unless_it_is_fixed() {
+    let _turn = turn();
+    let fixed = settled_share(&Host::metered("stream.fec = \"fixed\""), LossOptions::default());
+    let host = Host::metered("");
+    let clean = settled_share(&host, LossOptions::default());
+    let bursts = LossOptions { video_percent: 8.0, burst: 2, seed: 3, ..LossOptions::default() };
+    let lossy = settled_share(&host, bursts);
+    println!("fixed {fixed:.3}, clean {clean:.3}, lossy {lossy:.3}");
+    assert!(clean < 0.7 * fixed, "nothing is lost: {clean} of {fixed}");
+    assert!(lossy > 1.3 * clean, "much is lost: {lossy}, without loss {clean}");
 }
 
 /// So much is lost that parity does not help: frames go missing, the client asks, and the host answers.

@@ -1,31 +1,11 @@
 //! What a stream leaves in the metrics, and what the daemon says about itself.
 
-use std::fs;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
-
-use crate::harness::{Host, PATIENCE, assert_whole, eventually, small, turn};
-
-/// The value of one sample.
-fn sample(port: u16, name: &str) -> f64 {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("it listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a time");
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("sent");
-    let mut page = String::new();
-    stream.read_to_string(&mut page).expect("an answer");
-    let line = page.lines().find(|line| line.rsplit_once(' ').is_some_and(|(found, _)| found == name));
-    line.and_then(|line| line.rsplit_once(' ')?.1.parse().ok()).unwrap_or_else(|| panic!("no {name} in {page}"))
-}
+use crate::harness::{Host, assert_whole, eventually, small, turn};
 
 #[test]
 fn streams_are_counted_and_stay_counted_when_they_are_over() {
     let _turn = turn();
-    let mut host = Host::prepared("");
-    let port = host.ports().http + 3;
-    let file = host.path("lumen.toml");
-    let config = fs::read_to_string(&file).expect("readable");
-    fs::write(&file, format!("{config}\nmetrics.listen = \"127.0.0.1:{port}\"\n")).expect("written");
-    host.serve();
+    let host = Host::metered("");
     let client = host.client("sofa");
     let mut received = 0;
     for _ in 0..2 {
@@ -37,22 +17,22 @@ fn streams_are_counted_and_stay_counted_when_they_are_over() {
     client.quit(&host.address()).expect("it ends");
     host.is_deserted();
     let sent = eventually("what the worker did is known", || {
-        let sent = sample(port, "lumen_frames_sent_total");
+        let sent = host.sample("lumen_frames_sent_total");
         (sent >= received as f64).then_some(sent)
     });
-    assert_eq!(sample(port, "lumen_encode_latency_seconds_count"), sent);
-    assert_eq!(sample(port, "lumen_host_latency_seconds_count"), sent);
-    assert!(sample(port, "lumen_encode_latency_seconds_sum") > 0.0);
-    assert!(sample(port, "lumen_frames_encoded_total") >= sent);
-    assert!(sample(port, "lumen_key_frames_total") >= 2.0);
-    assert!(sample(port, "lumen_video_sent_packets_total{kind=\"data\"}") >= sent);
-    assert!(sample(port, "lumen_video_sent_packets_total{kind=\"parity\"}") >= sent);
-    assert!(sample(port, "lumen_video_sent_bytes_total") > 100.0 * sent);
-    assert!(sample(port, "lumen_audio_sent_packets_total") > 20.0);
-    assert_eq!(sample(port, "lumen_sessions_started_total"), 1.0);
-    assert_eq!(sample(port, "lumen_sessions_ended_total{reason=\"quit\"}"), 1.0);
-    assert_eq!(sample(port, "lumen_worker_crashes_total"), 0.0);
-    assert_eq!(sample(port, "lumen_sessions{state=\"streaming\"}"), 0.0);
+    assert_eq!(host.sample("lumen_encode_latency_seconds_count"), sent);
+    assert_eq!(host.sample("lumen_host_latency_seconds_count"), sent);
+    assert!(host.sample("lumen_encode_latency_seconds_sum") > 0.0);
+    assert!(host.sample("lumen_frames_encoded_total") >= sent);
+    assert!(host.sample("lumen_key_frames_total") >= 2.0);
+    assert!(host.sample("lumen_video_sent_packets_total{kind=\"data\"}") >= sent);
+    assert!(host.sample("lumen_video_sent_packets_total{kind=\"parity\"}") >= sent);
+    assert!(host.sample("lumen_video_sent_bytes_total") > 100.0 * sent);
+    assert!(host.sample("lumen_audio_sent_packets_total") > 20.0);
+    assert_eq!(host.sample("lumen_sessions_started_total"), 1.0);
+    assert_eq!(host.sample("lumen_sessions_ended_total{reason=\"quit\"}"), 1.0);
+    assert_eq!(host.sample("lumen_worker_crashes_total"), 0.0);
+    assert_eq!(host.sample("lumen_sessions{state=\"streaming\"}"), 0.0);
 }
 
 #[test]

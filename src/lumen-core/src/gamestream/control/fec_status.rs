@@ -32,6 +32,21 @@ pub struct FrameFecStatus {
 }
 
 impl FrameFecStatus {
+    /// Packets of the block.
+    pub fn sent(&self) -> u32 {
+        u32::from(self.total_data) + u32::from(self.total_parity)
+    }
+
+    /// Packets that did not arrive. A block that was repaired is spoken of at once, when its last packets are on their way.
+    pub fn missing(&self) -> u32 {
+        let received = u32::from(self.received_data) + u32::from(self.received_parity);
+        if received >= u32::from(self.total_data) {
+            u32::from(self.missing_before_highest)
+        } else {
+            self.sent().saturating_sub(received)
+        }
+    }
+
     /// Reads the 21 bytes of the payload. They are big endian, unlike the rest of the control stream.
     pub(super) fn read(payload: &mut Reader<'_>) -> Result<Self, Short> {
         Ok(Self {

@@ -181,10 +181,11 @@ impl ControlEngine for Engine {
                 state.ledger.tally.reference_invalidations += 1;
             }
             ClientMessage::FecStatus(status) => {
-                let sent = u32::from(status.total_data) + u32::from(status.total_parity);
-                let received = u32::from(status.received_data) + u32::from(status.received_parity);
-                let missing = sent.saturating_sub(received);
+                let (sent, missing) = (status.sent(), status.missing());
                 session.tell(&ToWorker::Loss { sent, missing });
+                if session.launch.as_ref().and_then(|launch| launch.announced.as_ref()?.adapts).is_some() {
+                    session.tell(&ToWorker::FecStatus(Box::new(status)));
+                }
                 state.ledger.tally.packets_reported += u64::from(sent);
                 state.ledger.tally.packets_missing += u64::from(missing);
             }

@@ -436,10 +436,12 @@ impl Drive {
             known += 1;
             lost += u64::from(fate == Fate::Lost);
         });
-        let round_trip = self.host.round_trip();
-        self.loss.round_trip(round_trip);
-        self.congestion.round_trip(round_trip);
+        self.congestion.round_trip(self.host.round_trip());
         self.congestion.report(told, now);
+        // What is asked for again comes as late as that, with all that a busy machine takes to answer.
+        if let Some(sent) = self.flight.newest_told() {
+            self.loss.round_trip(now.saturating_since(sent));
+        }
         self.stats.update(|s| {
             s.reported_sent += known;
             s.reported_missing += lost;

@@ -22,6 +22,8 @@ pub struct Flight {
     packets: VecDeque<Sent>,
     /// When the newest packet was sent that arrived.
     newest: Timestamp,
+    /// When the newest packet was sent of those whose arrival the last report brought.
+    newest_told: Option<Timestamp>,
     receipts: Vec<congestion::Receipt>,
 }
 
@@ -62,6 +64,7 @@ impl Flight {
         mut account: impl FnMut(Fate),
     ) -> &[congestion::Receipt] {
         self.receipts.clear();
+        self.newest_told = None;
         for receipt in receipts {
             let Some(arrived) = receipt.arrived else { continue };
             let place = self.packets.binary_search_by_key(&(epoch, receipt.number), |sent| (sent.epoch, sent.number));
@@ -70,6 +73,7 @@ impl Flight {
                 continue;
             }
             self.newest = self.newest.max(sent.at);
+            self.newest_told = self.newest_told.max(Some(sent.at));
             self.receipts.push(congestion::Receipt::Arrived {
                 sent: sent.at,
                 arrived,
@@ -90,6 +94,12 @@ impl Flight {
             self.packets.pop_front();
         }
         &self.receipts
+    }
+
+    /// When the newest packet was sent of those whose arrival the last report brought: from then to that report passed a
+    /// round trip with all that both ends take to answer.
+    pub fn newest_told(&self) -> Option<Timestamp> {
+        self.newest_told
     }
 }
 
@@ -135,7 +145,9 @@ mod tests {
         let mut flight = flight(4);
         assert_eq!(fates(&mut flight, &[receipt(1, Some(15)), receipt(2, Some(25))]), []);
         assert_eq!(fates(&mut flight, &[receipt(0, Some(26)), receipt(1, Some(15))]), [Fate::Arrived; 3]);
+        assert_eq!(flight.newest_told(), Some(at(0)), "of the others it was known");
         assert_eq!(fates(&mut flight, &[receipt(2, Some(25))]), []);
+        assert_eq!(flight.newest_told(), None);
     }
 
     #[test]
