@@ -17,6 +17,8 @@ use crate::clock::{Clock, entropy};
 use crate::error::ClientError;
 use crate::http::{HttpClient, LAUNCH_TIMEOUT, REPLY_TIMEOUT};
 use crate::identity::{IdentityStore, PinnedHost};
+#[cfg(feature = "quic")]
+use crate::options::Transport;
 use crate::options::{AppChoice, Entry, StreamOptions};
 use crate::pair::pair;
 use crate::report::{Ending, HostReport, StreamReport};
@@ -182,6 +184,10 @@ impl Client {
     /// [`ClientError`] says which step failed.
     pub fn connect(&self, host: &HostAddress, options: &StreamOptions) -> Result<Session, ClientError> {
         check(options)?;
+        #[cfg(feature = "quic")]
+        if options.transport == Transport::Quic {
+            return self.connect_natively(host, options);
+        }
         let clock = Clock::start();
         let decoder = OpeningDecoder::begin(options)?;
         let found = self.paired(host)?;
@@ -259,6 +265,11 @@ impl Client {
         session.run(interrupt);
         let report = session.stop()?;
         if options.quit_after {
+            #[cfg(feature = "quic")]
+            if options.transport == Transport::Quic {
+                self.link(host)?.quit()?;
+                return Ok(report);
+            }
             self.quit(host)?;
         }
         Ok(report)
@@ -315,28 +326,11 @@ impl Client {
     }
 
     fn choose_app(&self, found: &HostInfo, choice: &AppChoice) -> Result<(AppId, String), ClientError> {
-        let apps = self.apps_of(found)?;
         let running = match found.info.state {
             HostState::Busy(app) => app,
             HostState::Free => None,
         };
-        let chosen = match choice {
-            AppChoice::Any => running.and_then(|id| apps.iter().find(|app| app.id == id)).or(apps.first()),
-            AppChoice::Named(name) => apps
-                .iter()
-                .find(|app| app.title.to_lowercase() == name.to_lowercase())
-                .or_else(|| apps.iter().find(|app| name.parse() == Ok(app.id.get()))),
-        };
-        match (chosen, choice) {
-            (Some(app), _) => Ok((app.id, app.title.clone())),
-            (None, AppChoice::Any) => {
-                Err(ClientError::Refused { action: "stream", reason: "it lists no application".into() })
-            }
-            (None, AppChoice::Named(name)) => {
-                let titles: Vec<_> = apps.iter().map(|app| format!("{:?}", app.title)).collect();
-                Err(ClientError::Usage(format!("the host has no application {name:?}; it has {}", titles.join(", "))))
-            }
-        }
+        choose_app(&self.apps_of(found)?, running, choice)
     }
 
     /// Launch or resume; ends another application first, as clients do.
@@ -349,6 +343,31 @@ impl Client {
                 self.cancel(found)?;
                 Ok(LaunchVerb::Launch)
             }
+        }
+    }
+}
+
+/// Number and title of the application that is to be streamed.
+pub(crate) fn choose_app(
+    apps: &[App],
+    running: Option<AppId>,
+    choice: &AppChoice,
+) -> Result<(AppId, String), ClientError> {
+    let chosen = match choice {
+        AppChoice::Any => running.and_then(|id| apps.iter().find(|app| app.id == id)).or(apps.first()),
+        AppChoice::Named(name) => apps
+            .iter()
+            .find(|app| app.title.to_lowercase() == name.to_lowercase())
+            .or_else(|| apps.iter().find(|app| name.parse() == Ok(app.id.get()))),
+    };
+    match (chosen, choice) {
+        (Some(app), _) => Ok((app.id, app.title.clone())),
+        (None, AppChoice::Any) => {
+            Err(ClientError::Refused { action: "stream", reason: "it lists no application".into() })
+        }
+        (None, AppChoice::Named(name)) => {
+            let titles: Vec<_> = apps.iter().map(|app| format!("{:?}", app.title)).collect();
+            Err(ClientError::Usage(format!("the host has no application {name:?}; it has {}", titles.join(", "))))
         }
     }
 }
