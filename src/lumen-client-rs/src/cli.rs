@@ -170,6 +170,11 @@ struct StreamArgs {
     /// GameStream.
     #[arg(long, value_enum, default_value_t = TransportArg::Gamestream)]
     transport: TransportArg,
+    /// After --duration go on in this mode for as long again, while the application runs on. May come several times; only
+    /// with `--transport quic`.
+    #[cfg(feature = "quic")]
+    #[arg(long, value_parser = mode, value_name = "MODE", requires = "duration", conflicts_with_all = ["record", "record_audio"])]
+    then: Vec<(u32, u32, u32)>,
     /// Encryption of video and audio over GameStream. Hosts may demand it; lumen/1 always seals everything.
     #[arg(long, value_enum, default_value_t = EncryptArg::All)]
     encrypt: EncryptArg,
@@ -417,21 +422,28 @@ fn paired(name: &str, fingerprint: &str, json: bool) -> Result<(), ClientError> 
 fn stream(client: &Client, args: StreamArgs, json: bool) -> Result<(), ClientError> {
     let host = args.host.clone();
     let (stats, repeat) = (args.stats_json.clone(), args.repeat);
+    #[cfg(feature = "quic")]
+    let modes = args.then.clone();
     let options = stream_options(args)?;
     let interrupt = catch_signals();
     let mut runs = Runs::default();
     let mut judgement = Ok(());
     for run in 0..repeat {
-        let report = client.stream_until(&host, &options, &interrupt)?;
+        #[cfg(feature = "quic")]
+        let reports = client.stream_in_modes(&host, &options, &modes, &interrupt)?;
+        #[cfg(not(feature = "quic"))]
+        let reports = [client.stream_until(&host, &options, &interrupt)?];
         if !json && repeat > 1 {
             println!("run {} of {repeat}", run + 1);
         }
-        if !json {
-            println!("{}", plain(&report.to_string()));
+        for report in reports {
+            if !json {
+                println!("{}", plain(&report.to_string()));
+            }
+            // The first run that was bad decides.
+            judgement = judgement.and(Client::judge(&report, &options));
+            runs.add(report);
         }
-        // The first run that was bad decides.
-        judgement = judgement.and(Client::judge(&report, &options));
-        runs.add(report);
         if interrupt.load(Ordering::Relaxed) {
             break;
         }

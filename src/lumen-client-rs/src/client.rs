@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
+#[cfg(feature = "quic")]
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lumen_core::gamestream::http::{
@@ -263,6 +265,46 @@ impl Client {
         let session = self.connect(host, options)?;
         session.wait_for_picture(options.first_frame_timeout)?;
         session.run(interrupt);
+        self.stop(session, host, options)
+    }
+
+    /// [`Client::stream_until`], which then goes on in other modes, for as long in each: pixels per line, lines and frames
+    /// per second. The stream must be one over QUIC. There is a report of each mode.
+    ///
+    /// # Errors
+    /// As [`Client::stream`].
+    #[cfg(feature = "quic")]
+    pub fn stream_in_modes(
+        &self,
+        host: &HostAddress,
+        options: &StreamOptions,
+        modes: &[(u32, u32, u32)],
+        interrupt: &AtomicBool,
+    ) -> Result<Vec<StreamReport>, ClientError> {
+        if !modes.is_empty() && options.transport != Transport::Quic {
+            return Err(ClientError::Usage("the mode of a stream changes only over QUIC".into()));
+        }
+        let next = |(width, height, fps)| StreamOptions { width, height, fps, script: None, ..options.clone() };
+        let modes: Vec<_> = modes.iter().copied().map(next).collect();
+        modes.iter().try_for_each(check)?;
+        let (mut session, mut reports) = (self.connect(host, options)?, Vec::new());
+        session.wait_for_picture(options.first_frame_timeout)?;
+        session.run(interrupt);
+        for options in modes {
+            if interrupt.load(Ordering::Relaxed) {
+                break;
+            }
+            let (report, changed) = session.change_mode(&options)?;
+            reports.push(report);
+            session = changed;
+            session.wait_for_picture(options.first_frame_timeout)?;
+            session.run(interrupt);
+        }
+        reports.push(self.stop(session, host, options)?);
+        Ok(reports)
+    }
+
+    fn stop(&self, session: Session, host: &HostAddress, options: &StreamOptions) -> Result<StreamReport, ClientError> {
         let report = session.stop()?;
         if options.quit_after {
             #[cfg(feature = "quic")]

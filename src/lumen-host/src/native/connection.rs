@@ -42,14 +42,16 @@ pub(super) async fn serve(incoming: Incoming, client: SocketAddr, shared: &Arc<S
             }
         }
         let read = requests.read(&mut buffer);
-        let read = if conversation.is_known() {
-            read.await?
-        } else {
-            let Ok(read) = timeout_at(stranger_until, read).await else {
-                connection.close(code::REFUSED.into(), b"pair first");
-                bail!("a stranger stayed too long");
-            };
-            read?
+        let until = conversation.confirm_until().or((!conversation.is_known()).then_some(stranger_until));
+        let read = match until {
+            None => read.await?,
+            Some(until) => {
+                let Ok(read) = timeout_at(until, read).await else {
+                    connection.close(code::REFUSED.into(), b"pairing took too long");
+                    bail!("pairing took too long");
+                };
+                read?
+            }
         };
         match read {
             Some(length) => inbox.push(&buffer[..length]),

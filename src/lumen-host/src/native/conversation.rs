@@ -2,13 +2,14 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use lumen_core::gamestream::pairing::Certificate;
 use lumen_core::gamestream::sdp::StreamRequest;
 use lumen_core::lumen1::native::pairing::{Binding, HostPairing};
 use lumen_core::lumen1::native::{App, REVISION, Refusal, Reply, Request, SECRET_LEN, Verb, Wish};
 use lumen_core::lumen1::negotiation::{Answer, Offer};
+use tokio::time::Instant;
 
 use super::Shared;
 use crate::daemon::Lumen1Terms;
@@ -17,6 +18,9 @@ use crate::gamestream::control_server::LaunchId;
 use crate::gamestream::http_server::{ClientIdentity, LaunchService, RefusedReason};
 use crate::gamestream::pairing_server::{NativeAttempt, NoPin};
 use crate::store::{Client, Fingerprint};
+
+/// For so long an entered PIN is good: the client needs no person any more.
+const CONFIRM: Duration = Duration::from_secs(30);
 
 /// The other end of a connection.
 pub(super) struct Peer {
@@ -34,8 +38,8 @@ pub(super) struct Peer {
 enum Try {
     /// Not begun.
     Left,
-    /// The PIN was entered, and the client must show that it has the same.
-    Entered(Box<(HostPairing, NativeAttempt)>),
+    /// The PIN was entered, and the client must show until then that it has the same.
+    Entered(Box<(HostPairing, NativeAttempt)>, Instant),
     /// Over.
     Spent,
 }
@@ -70,6 +74,14 @@ impl Conversation {
     /// Whether the client may do more than pair.
     pub(super) fn is_known(&self) -> bool {
         self.client().is_some()
+    }
+
+    /// Until when a client whose PIN was entered must show that it has the same.
+    pub(super) fn confirm_until(&self) -> Option<Instant> {
+        match &self.pairing {
+            Try::Entered(_, until) => Some(*until),
+            Try::Left | Try::Spent => None,
+        }
     }
 
     /// The one reply to a request.
@@ -128,7 +140,7 @@ impl Conversation {
         match HostPairing::new(&attempt.pin(), binding, element, &mut SystemEntropy) {
             Ok(run) => {
                 let element = run.element();
-                self.pairing = Try::Entered(Box::new((run, attempt)));
+                self.pairing = Try::Entered(Box::new((run, attempt)), Instant::now() + CONFIRM);
                 Ok(Reply::Pair { element })
             }
             Err(error) => {
@@ -140,7 +152,7 @@ impl Conversation {
 
     async fn confirm(&mut self, proof: &[u8; 32]) -> Result<Reply, Refused> {
         let (run, attempt) = match std::mem::replace(&mut self.pairing, Try::Spent) {
-            Try::Entered(entered) => *entered,
+            Try::Entered(entered, _) => *entered,
             before => {
                 self.pairing = before;
                 return Err((Refusal::BadRequest, "there is nothing to confirm".to_owned()));
@@ -230,7 +242,7 @@ impl Conversation {
 impl Drop for Conversation {
     /// Whoever entered the PIN of a client that left before it used it learns that.
     fn drop(&mut self) {
-        if let Try::Entered(entered) = std::mem::replace(&mut self.pairing, Try::Spent) {
+        if let Try::Entered(entered, _) = std::mem::replace(&mut self.pairing, Try::Spent) {
             entered.1.fail(&self.shared.pairing);
         }
     }

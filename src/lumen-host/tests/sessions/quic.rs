@@ -1,6 +1,7 @@
 //! lumen/1 without GameStream: pairing and streams over QUIC, and what strangers get there.
 
 use std::net::{Ipv4Addr, UdpSocket};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use lumen_client::native::HostLink;
@@ -367,12 +368,19 @@ fn what_was_recorded_or_sealed_for_another_session_is_answered_by_nobody() {
 }
 
 #[test]
-fn an_application_ends_after_its_stream_if_that_is_wanted() {
+fn one_command_goes_through_several_modes_and_ends_the_application_if_that_is_wanted() {
     let _turn = turn();
     let host = host();
     let sofa = client(&host, "sofa");
     let options = StreamOptions { duration: Some(Duration::from_millis(500)), quit_after: true, ..quic() };
-    let report = sofa.stream(&host.address(), &options).expect("a stream");
-    assert_eq!(report.ending, Ending::Completed);
+    let through = |options: &StreamOptions| {
+        sofa.stream_in_modes(&host.address(), options, &[(320, 240, 60)], &AtomicBool::new(false))
+    };
+    let reports = through(&options).unwrap_or_else(|error| panic!("{error}\n{}", host.log()));
+    let modes = reports.iter().map(|report| (report.video.width, report.video.height));
+    assert_eq!(modes.collect::<Vec<_>>(), [(640, 360), (320, 240)]);
+    assert!(reports.iter().all(|report| report.ending == Ending::Completed && report.video.decode_errors == 0));
     host.is_deserted();
+    let without = StreamOptions { transport: Transport::Lumen1, ..options.clone() };
+    assert!(matches!(through(&without), Err(ClientError::Usage(_))));
 }
