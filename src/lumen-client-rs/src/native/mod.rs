@@ -1,5 +1,5 @@
 //! lumen/1 without GameStream (section 2.1 of its document): pairing, the applications of a host, and streams, over QUIC.
-//! The streams themselves go their own way ([`Session`](crate::Session)), and go on when this connection ends.
+//! The streams themselves go their own way ([`Session`]), and go on when this connection ends.
 
 mod connection;
 mod tls;

@@ -2,7 +2,7 @@
 //!
 //! The state machine is [`HostPairing`] of `lumen-core`; this module gives it requests, the PIN and the time, holds
 //! the connections of phase 1, and has certificates pinned. Attempts do not see each other: each has its own PIN, and
-//! one PIN is one try. Those over QUIC ([`native`]) wait among the others and are given their PIN in the same way. Nothing
+//! one PIN is one try. Those over QUIC (`native`) wait among the others and are given their PIN in the same way. Nothing
 //! is reported as paired before the store has it on disk, and nothing that comes over the network can un-pin: that is for
 //! the operator.
 
