@@ -96,11 +96,14 @@ let
     0
     21
   ];
-  udpPorts = map (distance: base + distance) [
-    9
-    10
-    11
-  ];
+  udpPorts = map (distance: base + distance) (
+    [
+      9
+      10
+      11
+    ]
+    ++ lib.optional cfg.settings.quic (-5)
+  );
   discovery = lib.optional cfg.settings.mdns 5353;
   consolePorts = map (one: one.port) (
     lib.filter (one: one.enable && one.openFirewall) [
@@ -189,7 +192,7 @@ in
       default = false;
       example = true;
       description = ''
-        Whether clients may connect over every interface: TCP `port` -5, 0 and +21, UDP `port` +9 to +11, and UDP 5353 for discovery.
+        Whether clients may connect over every interface: TCP `port` -5, 0 and +21, UDP `port` +9 to +11, UDP `port` -5 with `settings.quic`, and UDP 5353 for discovery.
       '';
     };
 
@@ -215,6 +218,12 @@ in
             default = true;
             example = false;
             description = "Whether to announce this host by mDNS.";
+          };
+          quic = mkOption {
+            type = types.bool;
+            default = false;
+            example = true;
+            description = "Whether clients may pair and launch by lumen/1 itself, over QUIC, as well: on UDP at `port` -5.";
           };
         };
       };

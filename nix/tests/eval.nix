@@ -281,6 +281,11 @@ let
           50011
         ];
       };
+    "the port of QUIC follows settings.quic" =
+      lib.elem 47984 (firewall (with' {
+        openFirewall = true;
+        settings.quic = true;
+      })).udp;
     "one interface is open, the others not" =
       let
         config = with' { firewallInterfaces = [ "enp3s0" ]; };

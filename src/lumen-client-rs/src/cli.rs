@@ -90,6 +90,10 @@ enum Command {
         /// Use this PIN instead of a random one.
         #[arg(long)]
         pin: Option<String>,
+        /// Over QUIC, by lumen/1 itself. The host knows the client for GameStream, too, and the other way round.
+        #[cfg(feature = "quic")]
+        #[arg(long)]
+        quic: bool,
     },
     /// Forget a host.
     Unpair {
@@ -100,6 +104,10 @@ enum Command {
     List {
         /// The host.
         host: HostAddress,
+        /// Ask over QUIC.
+        #[cfg(feature = "quic")]
+        #[arg(long)]
+        quic: bool,
     },
     /// Stream an application and report.
     Stream(Box<StreamArgs>),
@@ -107,6 +115,10 @@ enum Command {
     Quit {
         /// The host.
         host: HostAddress,
+        /// Ask over QUIC.
+        #[cfg(feature = "quic")]
+        #[arg(long)]
+        quic: bool,
     },
 }
 
@@ -154,9 +166,15 @@ struct StreamArgs {
     /// Milliseconds of sound in a packet: 5 or 10.
     #[arg(long, default_value_t = 5, value_name = "MS")]
     audio_packet: u8,
-    /// The protocol of picture, sound and input. `auto` takes lumen/1 where the host offers it.
+    /// The protocol of picture, sound and input. `auto` takes lumen/1 where the host offers it; `quic` is lumen/1 without
+    /// GameStream.
     #[arg(long, value_enum, default_value_t = TransportArg::Gamestream)]
     transport: TransportArg,
+    /// After --duration go on in this mode for as long again, while the application runs on. May come several times; only
+    /// with `--transport quic`.
+    #[cfg(feature = "quic")]
+    #[arg(long, value_parser = mode, value_name = "MODE", requires = "duration", conflicts_with_all = ["record", "record_audio"])]
+    then: Vec<(u32, u32, u32)>,
     /// Encryption of video and audio over GameStream. Hosts may demand it; lumen/1 always seals everything.
     #[arg(long, value_enum, default_value_t = EncryptArg::All)]
     encrypt: EncryptArg,
@@ -267,6 +285,8 @@ enum TransportArg {
     Auto,
     Gamestream,
     Lumen1,
+    #[cfg(feature = "quic")]
+    Quic,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -274,6 +294,23 @@ enum DecoderArg {
     Auto,
     BuiltIn,
     Ffmpeg,
+}
+
+/// How a host is asked.
+enum Over {
+    GameStream,
+    #[cfg(feature = "quic")]
+    Quic,
+}
+
+impl Over {
+    fn of(command: &Command) -> Self {
+        match command {
+            #[cfg(feature = "quic")]
+            Command::List { quic: true, .. } | Command::Quit { quic: true, .. } => Self::Quic,
+            _ => Self::GameStream,
+        }
+    }
 }
 
 /// The definition of the command line, for the reference page.
@@ -300,6 +337,7 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), ClientError> {
     let directory = cli.identity.unwrap_or_else(IdentityStore::default_directory);
     let client = || Client::new(&directory);
+    let over = Over::of(&cli.command);
     match cli.command {
         Command::Discover { time } => {
             let hosts = discover(time)?;
@@ -329,22 +367,31 @@ fn run(cli: Cli) -> Result<(), ClientError> {
             });
             return print_json(&json);
         }
-        Command::Pair { host, pin } => {
+        #[cfg(feature = "quic")]
+        Command::Pair { host, pin, quic: true } => {
+            let (name, certificate) = client()?.pair_natively(&host, pin.as_deref(), |pin| {
+                eprintln!("Type this PIN at the host: {pin}");
+            })?;
+            let fingerprint = certificate.fingerprint().to_string();
+            return paired(&name, &fingerprint, cli.json);
+        }
+        Command::Pair { host, pin, .. } => {
             let found = client()?.pair(&host, pin.as_deref(), |pin| {
                 eprintln!("Type this PIN at the host: {pin}");
             })?;
             let fingerprint = found.pinned.as_ref().map(|pinned| pinned.fingerprint().to_string()).unwrap_or_default();
-            if cli.json {
-                return print_json(&serde_json::json!({ "name": found.info.hostname, "certificate": fingerprint }));
-            }
-            println!("paired with {}, certificate {fingerprint}", plain(&found.info.hostname));
+            return paired(&found.info.hostname, &fingerprint, cli.json);
         }
         Command::Unpair { host } => {
             let known = client()?.unpair(&host)?;
             println!("{}", if known { "forgotten" } else { "this host was not known" });
         }
-        Command::List { host } => {
-            let apps = client()?.apps(&host)?;
+        Command::List { host, .. } => {
+            let apps = match over {
+                Over::GameStream => client()?.apps(&host)?,
+                #[cfg(feature = "quic")]
+                Over::Quic => client()?.link(&host)?.apps()?,
+            };
             if cli.json {
                 let apps: Vec<_> = apps
                     .iter()
@@ -355,29 +402,48 @@ fn run(cli: Cli) -> Result<(), ClientError> {
             apps.iter().for_each(|app| println!("{}\t{}", app.id.get(), plain(&app.title)));
         }
         Command::Stream(args) => return stream(&client()?, *args, cli.json),
-        Command::Quit { host } => client()?.quit(&host)?,
+        Command::Quit { host, .. } => match over {
+            Over::GameStream => client()?.quit(&host)?,
+            #[cfg(feature = "quic")]
+            Over::Quic => client()?.link(&host)?.quit()?,
+        },
     }
+    Ok(())
+}
+
+fn paired(name: &str, fingerprint: &str, json: bool) -> Result<(), ClientError> {
+    if json {
+        return print_json(&serde_json::json!({ "name": name, "certificate": fingerprint }));
+    }
+    println!("paired with {}, certificate {fingerprint}", plain(name));
     Ok(())
 }
 
 fn stream(client: &Client, args: StreamArgs, json: bool) -> Result<(), ClientError> {
     let host = args.host.clone();
     let (stats, repeat) = (args.stats_json.clone(), args.repeat);
+    #[cfg(feature = "quic")]
+    let modes = args.then.clone();
     let options = stream_options(args)?;
     let interrupt = catch_signals();
     let mut runs = Runs::default();
     let mut judgement = Ok(());
     for run in 0..repeat {
-        let report = client.stream_until(&host, &options, &interrupt)?;
+        #[cfg(feature = "quic")]
+        let reports = client.stream_in_modes(&host, &options, &modes, &interrupt)?;
+        #[cfg(not(feature = "quic"))]
+        let reports = [client.stream_until(&host, &options, &interrupt)?];
         if !json && repeat > 1 {
             println!("run {} of {repeat}", run + 1);
         }
-        if !json {
-            println!("{}", plain(&report.to_string()));
+        for report in reports {
+            if !json {
+                println!("{}", plain(&report.to_string()));
+            }
+            // The first run that was bad decides.
+            judgement = judgement.and(Client::judge(&report, &options));
+            runs.add(report);
         }
-        // The first run that was bad decides.
-        judgement = judgement.and(Client::judge(&report, &options));
-        runs.add(report);
         if interrupt.load(Ordering::Relaxed) {
             break;
         }
@@ -461,6 +527,8 @@ fn stream_options(args: StreamArgs) -> Result<StreamOptions, ClientError> {
             TransportArg::Auto => Transport::Auto,
             TransportArg::Gamestream => Transport::GameStream,
             TransportArg::Lumen1 => Transport::Lumen1,
+            #[cfg(feature = "quic")]
+            TransportArg::Quic => Transport::Quic,
         },
         encryption: match args.encrypt {
             EncryptArg::None => Encryption::None,

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
+#[cfg(feature = "quic")]
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lumen_core::gamestream::http::{
@@ -17,6 +19,8 @@ use crate::clock::{Clock, entropy};
 use crate::error::ClientError;
 use crate::http::{HttpClient, LAUNCH_TIMEOUT, REPLY_TIMEOUT};
 use crate::identity::{IdentityStore, PinnedHost};
+#[cfg(feature = "quic")]
+use crate::options::Transport;
 use crate::options::{AppChoice, Entry, StreamOptions};
 use crate::pair::pair;
 use crate::report::{Ending, HostReport, StreamReport};
@@ -182,6 +186,10 @@ impl Client {
     /// [`ClientError`] says which step failed.
     pub fn connect(&self, host: &HostAddress, options: &StreamOptions) -> Result<Session, ClientError> {
         check(options)?;
+        #[cfg(feature = "quic")]
+        if options.transport == Transport::Quic {
+            return self.connect_natively(host, options);
+        }
         let clock = Clock::start();
         let decoder = OpeningDecoder::begin(options)?;
         let found = self.paired(host)?;
@@ -257,8 +265,53 @@ impl Client {
         let session = self.connect(host, options)?;
         session.wait_for_picture(options.first_frame_timeout)?;
         session.run(interrupt);
+        self.stop(session, host, options)
+    }
+
+    /// [`Client::stream_until`], which then goes on in other modes, for as long in each: pixels per line, lines and frames
+    /// per second. The stream must be one over QUIC. There is a report of each mode.
+    ///
+    /// # Errors
+    /// As [`Client::stream`].
+    #[cfg(feature = "quic")]
+    pub fn stream_in_modes(
+        &self,
+        host: &HostAddress,
+        options: &StreamOptions,
+        modes: &[(u32, u32, u32)],
+        interrupt: &AtomicBool,
+    ) -> Result<Vec<StreamReport>, ClientError> {
+        if !modes.is_empty() && options.transport != Transport::Quic {
+            return Err(ClientError::Usage("the mode of a stream changes only over QUIC".into()));
+        }
+        let next = |(width, height, fps)| StreamOptions { width, height, fps, script: None, ..options.clone() };
+        let modes: Vec<_> = modes.iter().copied().map(next).collect();
+        modes.iter().try_for_each(check)?;
+        let (mut session, mut reports) = (self.connect(host, options)?, Vec::new());
+        session.wait_for_picture(options.first_frame_timeout)?;
+        session.run(interrupt);
+        for options in modes {
+            if interrupt.load(Ordering::Relaxed) {
+                break;
+            }
+            let (report, changed) = session.change_mode(&options)?;
+            reports.push(report);
+            session = changed;
+            session.wait_for_picture(options.first_frame_timeout)?;
+            session.run(interrupt);
+        }
+        reports.push(self.stop(session, host, options)?);
+        Ok(reports)
+    }
+
+    fn stop(&self, session: Session, host: &HostAddress, options: &StreamOptions) -> Result<StreamReport, ClientError> {
         let report = session.stop()?;
         if options.quit_after {
+            #[cfg(feature = "quic")]
+            if options.transport == Transport::Quic {
+                self.link(host)?.quit()?;
+                return Ok(report);
+            }
             self.quit(host)?;
         }
         Ok(report)
@@ -315,28 +368,11 @@ impl Client {
     }
 
     fn choose_app(&self, found: &HostInfo, choice: &AppChoice) -> Result<(AppId, String), ClientError> {
-        let apps = self.apps_of(found)?;
         let running = match found.info.state {
             HostState::Busy(app) => app,
             HostState::Free => None,
         };
-        let chosen = match choice {
-            AppChoice::Any => running.and_then(|id| apps.iter().find(|app| app.id == id)).or(apps.first()),
-            AppChoice::Named(name) => apps
-                .iter()
-                .find(|app| app.title.to_lowercase() == name.to_lowercase())
-                .or_else(|| apps.iter().find(|app| name.parse() == Ok(app.id.get()))),
-        };
-        match (chosen, choice) {
-            (Some(app), _) => Ok((app.id, app.title.clone())),
-            (None, AppChoice::Any) => {
-                Err(ClientError::Refused { action: "stream", reason: "it lists no application".into() })
-            }
-            (None, AppChoice::Named(name)) => {
-                let titles: Vec<_> = apps.iter().map(|app| format!("{:?}", app.title)).collect();
-                Err(ClientError::Usage(format!("the host has no application {name:?}; it has {}", titles.join(", "))))
-            }
-        }
+        choose_app(&self.apps_of(found)?, running, choice)
     }
 
     /// Launch or resume; ends another application first, as clients do.
@@ -349,6 +385,31 @@ impl Client {
                 self.cancel(found)?;
                 Ok(LaunchVerb::Launch)
             }
+        }
+    }
+}
+
+/// Number and title of the application that is to be streamed.
+pub(crate) fn choose_app(
+    apps: &[App],
+    running: Option<AppId>,
+    choice: &AppChoice,
+) -> Result<(AppId, String), ClientError> {
+    let chosen = match choice {
+        AppChoice::Any => running.and_then(|id| apps.iter().find(|app| app.id == id)).or(apps.first()),
+        AppChoice::Named(name) => apps
+            .iter()
+            .find(|app| app.title.to_lowercase() == name.to_lowercase())
+            .or_else(|| apps.iter().find(|app| name.parse() == Ok(app.id.get()))),
+    };
+    match (chosen, choice) {
+        (Some(app), _) => Ok((app.id, app.title.clone())),
+        (None, AppChoice::Any) => {
+            Err(ClientError::Refused { action: "stream", reason: "it lists no application".into() })
+        }
+        (None, AppChoice::Named(name)) => {
+            let titles: Vec<_> = apps.iter().map(|app| format!("{:?}", app.title)).collect();
+            Err(ClientError::Usage(format!("the host has no application {name:?}; it has {}", titles.join(", "))))
         }
     }
 }

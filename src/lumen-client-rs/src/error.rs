@@ -36,6 +36,9 @@ pub enum ClientError {
     /// Pairing failed (4).
     #[error("pairing failed: {0}")]
     Pairing(#[from] ClientPairingError),
+    /// Pairing over QUIC failed (4).
+    #[error("pairing failed: {0}")]
+    NativePairing(String),
     /// The host answered, and refused (5).
     #[error("the host refused to {action}: {reason}")]
     Refused {
@@ -88,7 +91,7 @@ impl ClientError {
             Self::File { .. } | Self::Local { .. } => 1,
             Self::Usage(_) => 2,
             Self::Unreachable { .. } => 3,
-            Self::NotPaired { .. } | Self::OtherCertificate { .. } | Self::Pairing(_) => 4,
+            Self::NotPaired { .. } | Self::OtherCertificate { .. } | Self::Pairing(_) | Self::NativePairing(_) => 4,
             Self::Refused { .. } => 5,
             Self::Handshake { .. } => 6,
             Self::NoPicture(_) => 7,

@@ -31,6 +31,8 @@ pub mod error;
 mod http;
 pub mod identity;
 pub mod loss;
+#[cfg(feature = "quic")]
+pub mod native;
 pub mod options;
 mod pair;
 pub mod picture;

@@ -65,6 +65,9 @@ pub enum Transport {
     GameStream,
     /// lumen/1, or nothing.
     Lumen1,
+    /// lumen/1, agreed on over QUIC: without GameStream.
+    #[cfg(feature = "quic")]
+    Quic,
 }
 
 impl Transport {
@@ -74,6 +77,8 @@ impl Transport {
             Self::Auto => "auto",
             Self::GameStream => "gamestream",
             Self::Lumen1 => "lumen1",
+            #[cfg(feature = "quic")]
+            Self::Quic => "quic",
         }
     }
 }

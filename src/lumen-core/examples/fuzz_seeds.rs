@@ -21,6 +21,7 @@ const FEEDS: &[(&str, &[&str])] = &[
     ("../../../../docs/protocol/vectors/messages.json", &["lumen1_parse", "lumen1_session"]),
     ("../../../../docs/protocol/vectors/negotiation.json", &["lumen1_parse"]),
     ("../../../../docs/protocol/vectors/bad.json", &["lumen1_parse", "lumen1_session"]),
+    ("../../../../docs/protocol/vectors/native.json", &["lumen1_native"]),
 ];
 
 /// Larger inputs slow a fuzzer down more than they teach it.

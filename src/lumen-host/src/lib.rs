@@ -21,6 +21,8 @@ pub mod gpu;
 pub mod input;
 pub mod link;
 pub mod mediaserver;
+#[cfg(feature = "quic")]
+pub mod native;
 pub mod net;
 pub mod notify;
 pub mod record;

@@ -71,7 +71,7 @@ impl OpeningDecoder {
         thread.map(Self).map_err(|error| ClientError::local("cannot start a thread", error))
     }
 
-    fn finish(self) -> Result<Decoder, ClientError> {
+    pub(super) fn finish(self) -> Result<Decoder, ClientError> {
         self.0.join().unwrap_or_else(|_| Err(ClientError::local("cannot open the decoder", "it panicked")))
     }
 }
@@ -125,7 +125,7 @@ pub fn connect(plan: Plan, options: &StreamOptions) -> Result<Session, ClientErr
             host: at_port(plan.host, offer.port),
             offer,
             answer,
-            key: plan.key,
+            secret: plan.key.to_vec(),
             decoder,
             listener,
             video_loss,
@@ -139,7 +139,8 @@ pub fn connect(plan: Plan, options: &StreamOptions) -> Result<Session, ClientErr
         facts.host.same_clock = same_clock(&socket);
         facts.transport = Transport::Lumen1;
         facts.packet_size = answer.datagram.into();
-        return Ok(Session { shared, control, threads: threads.release(), facts, options: options.clone() });
+        let threads = threads.release();
+        return Ok(Session::new(shared, control, threads, facts, options.clone()));
     }
 
     let mode = if request.control_is_v2() { EnvelopeMode::V2 } else { EnvelopeMode::Legacy };
@@ -178,7 +179,7 @@ pub fn connect(plan: Plan, options: &StreamOptions) -> Result<Session, ClientErr
         (request.audio_is_encrypted(), "audio"),
     ];
     facts.host.encrypted = joined(&encrypted);
-    Ok(Session { shared, control: handle, threads: threads.release(), facts, options: options.clone() })
+    Ok(Session::new(shared, handle, threads.release(), facts, options.clone()))
 }
 
 /// What is on, in one line.
@@ -187,7 +188,7 @@ fn joined(parts: &[(bool, &str)]) -> String {
     on.join(", ")
 }
 
-fn audio_loss(options: &StreamOptions) -> Lossy {
+pub(super) fn audio_loss(options: &StreamOptions) -> Lossy {
     Lossy::new(options.loss.audio_percent, options.loss.burst, options.loss.seed.wrapping_add(1))
 }
 
@@ -196,6 +197,9 @@ fn lumen1_offer(description: &str, transport: Transport) -> Result<Option<Offer>
     let wrong = |error: &dyn std::fmt::Display| ClientError::handshake("RTSP DESCRIBE", error);
     match (transport, Offer::find(description)) {
         (Transport::GameStream, _) => Ok(None),
+        // Which never comes by RTSP.
+        #[cfg(feature = "quic")]
+        (Transport::Quic, _) => Ok(None),
         (Transport::Lumen1, Ok(None)) => Err(wrong(&"the host does not offer lumen/1")),
         (_, Ok(offer)) => Ok(offer),
         (Transport::Lumen1, Err(error)) => Err(wrong(&error)),
@@ -220,8 +224,8 @@ fn negotiate(
     let mut rtsp = RtspClient::new(at_port(plan.host, url.port), url.encrypted.then_some(&plan.key));
     rtsp.ask("RTSP OPTIONS", &handshake.options())?;
     let describe = match options.transport {
-        Transport::GameStream => handshake.describe(),
         Transport::Auto | Transport::Lumen1 => handshake.describe().with_header(negotiation::REQUEST_HEADER, 1),
+        _ => handshake.describe(),
     };
     let description = rtsp.ask("RTSP DESCRIBE", &describe)?;
     let wrong = |error: &dyn std::fmt::Display| ClientError::handshake("RTSP DESCRIBE", error);
@@ -363,7 +367,7 @@ fn opus_layout(
 }
 
 /// What this client says it can decode: the codec it was told to use, and the plainest profile in any case.
-fn wanted_profiles(options: &StreamOptions) -> Result<ProfileSet, ClientError> {
+pub(super) fn wanted_profiles(options: &StreamOptions) -> Result<ProfileSet, ClientError> {
     let depth = if options.hdr { BitDepth::Ten } else { BitDepth::Eight };
     let chroma = if options.chroma_444 { Chroma::Yuv444 } else { Chroma::Yuv420 };
     let profile = Profile::new(options.codec, depth, chroma)
@@ -380,7 +384,7 @@ pub const fn codec_name(codec: Codec) -> &'static str {
     }
 }
 
-const fn profile_name(profile: Profile) -> &'static str {
+pub(super) const fn profile_name(profile: Profile) -> &'static str {
     match (profile.codec(), profile.depth(), profile.chroma()) {
         (codec, BitDepth::Eight, Chroma::Yuv420) => codec_name(codec),
         (Codec::H264, _, _) => "h264 4:4:4",
@@ -402,13 +406,13 @@ const fn video_codec(codec: Codec) -> VideoCodec {
 }
 
 /// Threads that run already; told to stop if the rest cannot be started.
-struct Threads {
-    shared: Arc<Shared>,
-    list: Vec<std::thread::JoinHandle<()>>,
+pub(super) struct Threads {
+    pub(super) shared: Arc<Shared>,
+    pub(super) list: Vec<std::thread::JoinHandle<()>>,
 }
 
 impl Threads {
-    fn release(mut self) -> Vec<std::thread::JoinHandle<()>> {
+    pub(super) fn release(mut self) -> Vec<std::thread::JoinHandle<()>> {
         std::mem::take(&mut self.list)
     }
 }

@@ -68,7 +68,8 @@ pub struct Lumen1Setup {
     pub host: SocketAddr,
     pub offer: Offer,
     pub answer: Answer,
-    pub key: [u8; 16],
+    /// What the keys are made of, beside the two.
+    pub secret: Vec<u8>,
     pub decoder: DecoderSetup,
     pub listener: Listener,
     pub video_loss: Lossy,
@@ -86,7 +87,7 @@ pub fn start(
     let socket = connected(setup.host).map_err(|error| local(&error))?;
     socket.set_nonblocking(true).map_err(|error| local(&error))?;
     let same = socket.try_clone().map_err(|error| local(&error))?;
-    let keys = answer.keys(offer, &setup.key).map_err(|error| local(&error))?;
+    let keys = answer.keys(offer, &setup.secret).map_err(|error| local(&error))?;
     let config = ClientConfig::new(SessionConfig {
         datagram: usize::from(answer.datagram),
         max_frame: answer.max_frame as usize,

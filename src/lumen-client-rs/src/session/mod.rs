@@ -7,6 +7,8 @@ mod control;
 mod decoder;
 mod listener;
 mod lumen1;
+#[cfg(feature = "quic")]
+mod native;
 mod rtsp;
 mod sockets;
 mod state;
@@ -24,11 +26,15 @@ use lumen_core::strip::StripContent;
 
 pub(crate) use connect::{OpeningDecoder, Plan, connect, surround_info};
 use control::ControlHandle;
+#[cfg(feature = "quic")]
+pub(crate) use native::{NativePlan, start as start_natively};
 use state::Shared;
 use summary::Facts;
 
 use crate::analysis::Analysis;
 use crate::error::ClientError;
+#[cfg(feature = "quic")]
+use crate::native::HostLink;
 use crate::options::StreamOptions;
 use crate::picture::Picture;
 use crate::report::{Ending, StreamReport};
@@ -47,9 +53,30 @@ pub struct Session {
     threads: Vec<JoinHandle<()>>,
     facts: Facts,
     options: StreamOptions,
+    /// The connection that agreed on it, if that was QUIC.
+    #[cfg(feature = "quic")]
+    link: Option<Arc<HostLink>>,
 }
 
 impl Session {
+    fn new(
+        shared: Arc<Shared>,
+        control: ControlHandle,
+        threads: Vec<JoinHandle<()>>,
+        facts: Facts,
+        options: StreamOptions,
+    ) -> Self {
+        Self {
+            shared,
+            control,
+            threads,
+            facts,
+            options,
+            #[cfg(feature = "quic")]
+            link: None,
+        }
+    }
+
     /// Sends input.
     pub fn send(&self, event: InputEvent) {
         let now = self.shared.clock.now();
@@ -65,6 +92,10 @@ impl Session {
     /// Goes on from another local address, as after a change of the network. Does nothing over GameStream.
     pub fn change_address(&self) {
         self.control.change_address();
+        #[cfg(feature = "quic")]
+        if let Some(link) = &self.link {
+            link.change_address();
+        }
     }
 
     /// How the stream ended, or that it runs.

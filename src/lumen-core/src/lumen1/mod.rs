@@ -1,7 +1,8 @@
 //! lumen/1: the protocol between two lumen ends (`docs/protocol/lumen-1.md`, to which the sections named here belong).
 //!
-//! It has a data plane only: sealed datagrams of video, audio, input, cursor, clipboard, microphone and feedback. The
-//! ends agree on it inside a GameStream session ([`negotiation`]); a stock client sees nothing of it.
+//! Its data plane is sealed datagrams of video, audio, input, cursor, clipboard, microphone and feedback. The
+//! ends agree on it inside a GameStream session ([`negotiation`]), of which a stock client sees nothing, or without one
+//! ([`native`]).
 //!
 //! From the outside in: every datagram is a [`header`] and a sealed payload ([`seal`]) under keys of its direction,
 //! stream and epoch ([`keys`]). Video payloads are shards of frames ([`video`]) that [`Packetizer`] makes and
@@ -12,6 +13,7 @@ pub mod audio;
 pub mod header;
 pub mod keys;
 pub mod message;
+pub mod native;
 pub mod negotiation;
 mod packetizer;
 pub mod path;

@@ -33,6 +33,16 @@ impl Schemes {
         Self(1 << scheme as u8)
     }
 
+    /// The set whose bits these are; those without a meaning are kept.
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    /// Its bits.
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
     /// Whether the scheme is in the set.
     pub const fn contains(self, scheme: Scheme) -> bool {
         self.0 >> scheme as u8 & 1 == 1
@@ -197,22 +207,31 @@ impl Answer {
             grants: Grants(pairs.number("grants", 0, u32::MAX)?),
             max_frame: pairs.number("frame", 1, u32::MAX)?,
         };
-        if answer.session != offer.session {
-            return Err(NegotiationError::OtherSession);
-        }
-        if answer.datagram > offer.datagram {
-            return Err(NegotiationError::NotOffered("datagram"));
-        }
-        if answer.schemes.and(offer.schemes).is_empty() {
-            return Err(NegotiationError::NotOffered("schemes"));
-        }
-        if !offer.grants.contains(answer.grants) {
-            return Err(NegotiationError::NotOffered("grants"));
-        }
+        answer.check(offer)?;
         Ok(Some(answer))
     }
 
-    /// The keys that follow from offer, answer and the key of the launch request (`rikey`).
+    /// Whether it takes no more than was offered.
+    ///
+    /// # Errors
+    /// [`NegotiationError`].
+    pub fn check(&self, offer: &Offer) -> Result<(), NegotiationError> {
+        if self.session != offer.session {
+            return Err(NegotiationError::OtherSession);
+        }
+        if self.datagram > offer.datagram {
+            return Err(NegotiationError::NotOffered("datagram"));
+        }
+        if self.schemes.and(offer.schemes).is_empty() {
+            return Err(NegotiationError::NotOffered("schemes"));
+        }
+        if !offer.grants.contains(self.grants) {
+            return Err(NegotiationError::NotOffered("grants"));
+        }
+        Ok(())
+    }
+
+    /// The keys that follow from offer, answer and the secret: the key of the launch request (`rikey`), or what TLS exported.
     ///
     /// # Errors
     /// [`SecretTooShort`].

@@ -58,6 +58,9 @@ pub(super) fn contradictions(config: &Config) -> Vec<Wrong> {
     if let Err(error) = tracing_subscriber::EnvFilter::try_new(&config.log.filter) {
         refuse("log.filter", format!("not a filter ({error}); write a level, such as \"info\""));
     }
+    if config.quic && !cfg!(feature = "quic") {
+        refuse("quic", "this lumen was built without QUIC; write false".to_owned());
+    }
     if config.state_dir == config.runtime_dir {
         refuse("runtime_dir", "is the same as state_dir; give each a directory of its own".to_owned());
     }

@@ -54,6 +54,9 @@ pub struct Config {
     pub runtime_dir: PathBuf,
     /// Whether to announce this host by mDNS.
     pub mdns: bool,
+    /// Whether clients may pair and launch by lumen/1 itself, over QUIC, as well: on UDP at the number of the HTTPS port,
+    /// -5. Only lumen's own client does; an open port that nobody asks is left closed.
+    pub quic: bool,
     /// How streams are sent.
     pub stream: StreamConfig,
     /// How pictures are compressed.
@@ -87,6 +90,7 @@ impl Default for Config {
             state_dir: directories::state_dir(),
             runtime_dir: directories::runtime_dir(),
             mdns: true,
+            quic: false,
             stream: StreamConfig::default(),
             encoder: EncoderSettings::default(),
             audio: AudioSettings::default(),

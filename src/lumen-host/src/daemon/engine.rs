@@ -2,6 +2,8 @@
 //! of this value; it decides, and commands the workers. One lock, held briefly and never while waiting.
 
 mod ledger;
+#[cfg(feature = "quic")]
+mod native;
 mod services;
 
 use std::collections::HashMap;
@@ -12,15 +14,15 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use lumen_core::gamestream::control::Termination;
-use lumen_core::gamestream::http::{CodecMask, LaunchReply, LaunchRequest, LaunchVerb, Ports, SessionUrl};
+use lumen_core::gamestream::http::{CodecMask, LaunchRequest, LaunchVerb, Ports};
 use lumen_core::gamestream::rtsp::{RecordError, RtspCipher, SealedRecord};
 use lumen_core::gamestream::sdp::{SetupReply, StreamKind, StreamRequest, SurroundParams};
 use lumen_core::lumen1;
 use lumen_core::lumen1::keys::RANDOM_LEN;
-use lumen_core::lumen1::negotiation::{Answer, Grants, Offer, Schemes};
+use lumen_core::lumen1::negotiation::{Grants, Offer, Schemes};
 
 use crate::admin::SessionState;
-use crate::config::{Encryption, LogConfig, StreamConfig};
+use crate::config::{LogConfig, StreamConfig};
 use crate::display::steps;
 use crate::encode::{Codec, EncoderPreference};
 use crate::frame::Mode;
@@ -32,7 +34,8 @@ use crate::link::{AppSpec, EndReason, Link, Resumable, SessionId, SessionSpec, S
 use crate::store::{Fingerprint, Store};
 
 use super::handover::Handover;
-use super::launch::{Launch, Overdue};
+use super::launch::{Launch, Overdue, Rtsp};
+use super::negotiate::Lumen1Terms;
 use super::route::Gate;
 use super::worker::{self, Worker};
 use ledger::Ledger;
@@ -219,7 +222,7 @@ impl Engine {
         let _ = self.encoders.set(found);
     }
 
-    /// `/launch` and `/resume`.
+    /// Launches or resumes.
     ///
     /// # Errors
     /// [`RefusedReason`] becomes the reply.
@@ -228,15 +231,8 @@ impl Engine {
         owner: &ClientIdentity,
         request: &LaunchRequest,
         client: IpAddr,
-        local: IpAddr,
-    ) -> Result<LaunchReply, RefusedReason> {
-        let encrypted = match self.config.stream.encryption {
-            Encryption::Required if !request.understands_encrypted_rtsp() => {
-                return Err(RefusedReason::EncryptionRequired);
-            }
-            Encryption::Never => false,
-            _ => request.understands_encrypted_rtsp(),
-        };
+        rtsp: Rtsp,
+    ) -> Result<LaunchId, RefusedReason> {
         let may = self.config.store.grants(&owner.fingerprint);
         let mut state = self.lock();
         if state.stopping {
@@ -272,13 +268,12 @@ impl Engine {
             }
         }
         let session = state.of_owner(owner.fingerprint.as_bytes()).ok_or(RefusedReason::NothingRunning)?;
-        session.launch = Some(Launch::new(id, request, client, encrypted));
-        tracing::info!(session = %session.spec.id, client = %owner.name, verb = ?request.verb, encrypted, "launch");
+        session.launch = Some(Launch::new(id, request, client, rtsp));
+        tracing::info!(session = %session.spec.id, client = %owner.name, verb = ?request.verb, ?rtsp, "launch");
         if let Some(start) = awaited {
             self.started(state, &start)?;
         }
-        let session_url = SessionUrl::new(local, self.config.ports.rtsp, encrypted);
-        Ok(LaunchReply { verb: request.verb, session_url })
+        Ok(id)
     }
 
     /// Waits, without the lock, until the display of a session is up or still on its way after a while.
@@ -530,7 +525,7 @@ impl Engine {
         &self,
         launch: LaunchId,
         wish: &StreamRequest,
-        lumen1: Option<(Offer, Answer)>,
+        lumen1: Option<Lumen1Terms>,
     ) -> anyhow::Result<bool> {
         let mut state = self.lock();
         let Some(session) = state.of_launch(launch) else { return Ok(false) };

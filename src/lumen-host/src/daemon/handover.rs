@@ -10,7 +10,7 @@ use super::launch::Streaming;
 
 /// Of what [`Handover`] and all in it look like when they are written. Another one is not read: the client resumes, as
 /// it does after a crash. To be raised with every change of a type in it; a test notices.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// One client's stream.
 #[derive(Debug, Serialize, Deserialize)]
@@ -90,6 +90,6 @@ mod tests {
         let bytes = handover().to_bytes().expect("it can be written");
         let digest = openssl::sha::sha256(&bytes);
         let short = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
-        assert_eq!((VERSION, short), (3, 3_030_942_998), "{} bytes", bytes.len());
+        assert_eq!((VERSION, short), (4, 3_709_440_214), "{} bytes", bytes.len());
     }
 }

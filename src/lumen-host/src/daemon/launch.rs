@@ -53,6 +53,15 @@ pub(super) struct Launch {
     created: Instant,
 }
 
+/// How a launch goes on over RTSP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rtsp {
+    /// In clear.
+    Plain,
+    /// Under the key of the launch. One whose key nobody was told goes on without RTSP.
+    Encrypted,
+}
+
 /// What ANNOUNCE brought.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Announced {
@@ -110,7 +119,7 @@ pub(super) enum Overdue {
 }
 
 impl Launch {
-    pub(super) fn new(id: LaunchId, request: &LaunchRequest, client: IpAddr, encrypted: bool) -> Self {
+    pub(super) fn new(id: LaunchId, request: &LaunchRequest, client: IpAddr, rtsp: Rtsp) -> Self {
         let mut entropy = super::random;
         let key = StreamKey(*request.key.as_bytes());
         Self {
@@ -118,7 +127,7 @@ impl Launch {
             key,
             key_id: request.key_id.0,
             client: client.to_canonical(),
-            cipher: encrypted.then(|| RtspCipher::host(&key.0)),
+            cipher: (rtsp == Rtsp::Encrypted).then(|| RtspCipher::host(&key.0)),
             token: SessionToken::generate(&mut entropy),
             ping_payload: PingPayload::generate(&mut entropy),
             connect_data: ConnectData::generate(&mut entropy),
@@ -266,7 +275,8 @@ impl Streaming {
         let (session, schemes) = (offer.session, offer.schemes);
         let answer =
             Answer { session, random: [2; 16], datagram: 1400, schemes, grants: Grants::NONE, max_frame: 1 << 20 };
-        let lumen1 = Lumen1Spec { offer, answer, fec: Fec::Adaptive, least_bitrate_bps: 500_000 };
+        let secret = [8; 32].into();
+        let lumen1 = Lumen1Spec { offer, answer, secret, fec: Fec::Adaptive, least_bitrate_bps: 500_000 };
         let audio = AudioParams {
             channels: 6,
             streams: 4,

@@ -11,6 +11,7 @@ mod units;
 mod worker;
 
 pub use engine::{Engine, EngineConfig};
+pub use negotiate::Lumen1Terms;
 pub(crate) use negotiate::packetizer_config;
 pub use run::run;
 pub(crate) use worker::probe_encoders;

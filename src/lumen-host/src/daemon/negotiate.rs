@@ -5,6 +5,7 @@ use lumen_core::crypto::PacketKey;
 use lumen_core::gamestream::control::EnvelopeMode;
 use lumen_core::gamestream::packetizer::{Oversize, Packetizer, PacketizerConfig};
 use lumen_core::gamestream::sdp::{AudioQuality, ControlProtocol, ReferenceFrames, StreamRequest, SurroundQuality};
+use lumen_core::lumen1::native::SECRET_LEN;
 use lumen_core::lumen1::negotiation::{Answer, Offer};
 use lumen_opus::{Layout, PacketDuration};
 
@@ -17,13 +18,24 @@ use crate::net::sockets::Dscp;
 
 use super::launch::{Announced, Launch};
 
+/// What a client and this host agreed on for a stream over lumen/1.
+#[derive(Debug, Clone)]
+pub struct Lumen1Terms {
+    /// What was offered.
+    pub offer: Offer,
+    /// What the client took.
+    pub answer: Answer,
+    /// What TLS exported, if they agreed over QUIC; else the key of the launch is the secret.
+    pub exported: Option<[u8; SECRET_LEN]>,
+}
+
 /// What `launch`'s worker is told about `wish`.
 ///
 /// # Errors
 /// If this host cannot stream that.
 pub(super) fn announced(
     wish: &StreamRequest,
-    lumen1: Option<(Offer, Answer)>,
+    lumen1: Option<Lumen1Terms>,
     launch: &Launch,
     config: &StreamConfig,
     audio_complexity: u8,
@@ -35,10 +47,11 @@ pub(super) fn announced(
     let least_bitrate_bps = u64::from(config.min_bitrate_kbps) * 1000;
     let tells = lumen1.is_none() && wish.features.reports_fec_status();
     let adapts = (tells && config.fec == Fec::Adaptive).then_some(least_bitrate_bps);
-    let lumen1 = lumen1.map(|(offer, answer)| {
+    let lumen1 = lumen1.map(|Lumen1Terms { offer, answer, exported }| {
         // One code covers a whole frame: what the client takes is the only limit.
         video.encoder.max_frame_bytes = usize::try_from(answer.max_frame).unwrap_or(usize::MAX);
-        Lumen1Spec { offer, answer, fec: config.fec, least_bitrate_bps }
+        let secret = exported.map_or_else(|| launch.key.into(), Into::into);
+        Lumen1Spec { offer, answer, secret, fec: config.fec, least_bitrate_bps }
     });
     let stream = StreamSpec {
         video,

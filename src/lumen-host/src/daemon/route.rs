@@ -39,7 +39,7 @@ impl Gate {
     /// The gate of a stream over lumen/1; `None` of any other.
     pub(super) fn of(announced: &Announced) -> Option<Self> {
         let lumen1 = announced.lumen1.as_ref()?;
-        let keys = lumen1.answer.keys(&lumen1.offer, &announced.stream.key.0).ok()?;
+        let keys = lumen1.answer.keys(&lumen1.offer, lumen1.secret.as_bytes()).ok()?;
         let session = lumen1.offer.session;
         let opener = Opener::new(&keys, Direction::ClientToHost, session);
         Some(Self { session, opener, known: Vec::new(), since: None, buffer: Vec::new() })

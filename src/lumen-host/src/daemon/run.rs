@@ -21,6 +21,8 @@ use crate::gamestream::pairing_server::PairingServer;
 use crate::gamestream::rtsp_server::{self, Offer};
 use crate::gamestream::{control_server, listen, mdns};
 use crate::link::{FromWorker, Link};
+#[cfg(feature = "quic")]
+use crate::native::{self, NativeServer};
 use crate::net::sockets::{Dscp, Sharing, bind_udp};
 use crate::notify::Notifier;
 use crate::store::Store;
@@ -124,6 +126,14 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
         pairing: Arc::clone(&pairing),
         launch: Arc::clone(&engine) as _,
     })?;
+    #[cfg(feature = "quic")]
+    let native = if config.quic {
+        let (config, store, apps) = (Arc::clone(&config), Arc::clone(&store), Arc::clone(&apps));
+        let (pairing, engine) = (Arc::clone(&pairing), Arc::clone(&engine));
+        Some(NativeServer::bind(native::Shared { config, store, apps, pairing, engine }, ports.https)?)
+    } else {
+        None
+    };
     let admin = AdminServer::bind(AdminState {
         config: Arc::clone(&config),
         store: Arc::clone(&store),
@@ -163,6 +173,10 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
             }
             servers.spawn(http.run(told(&stopped)));
             servers.spawn(admin.run(told(&stopped)));
+            #[cfg(feature = "quic")]
+            if let Some(native) = native {
+                servers.spawn(native.run(told(&stopped)));
+            }
             let _announcement = if config.mdns {
                 mdns::Announcement::start(&config.name, store.host_id(), ports.http, &config.bind)
                     .inspect_err(

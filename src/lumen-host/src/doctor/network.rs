@@ -27,7 +27,9 @@ pub(super) fn ports(config: &Config) -> Finding {
         return Finding::ok(CHECK, format!("in use by the running host (base {})", ports.http));
     }
     let tcp = [("HTTPS", ports.https), ("HTTP", ports.http), ("RTSP", ports.rtsp)];
-    let udp = [("video", ports.video), ("control", ports.control), ("audio", ports.audio)];
+    let quic = config.quic.then_some(("QUIC", ports.https));
+    let media = [("video", ports.video), ("control", ports.control), ("audio", ports.audio)];
+    let udp: Vec<_> = media.into_iter().chain(quic).collect();
     for address in &config.bind {
         let taken = tcp.iter().find_map(|(service, port)| listen::tcp(*address, *port, service).err());
         let taken =
@@ -36,11 +38,8 @@ pub(super) fn ports(config: &Config) -> Finding {
             return Finding::fail(CHECK, error.to_string(), "free the port, or set another base with `port`");
         }
     }
-    let list = format!(
-        "tcp {}, {}, {}; udp {}, {}, {}",
-        ports.https, ports.http, ports.rtsp, ports.video, ports.control, ports.audio
-    );
-    Finding::ok(CHECK, format!("free: {list}; a firewall must let them in"))
+    let list = |ports: &[(&str, u16)]| ports.iter().map(|(_, port)| port.to_string()).collect::<Vec<_>>().join(", ");
+    Finding::ok(CHECK, format!("free: tcp {}; udp {}; a firewall must let them in", list(&tcp), list(&udp)))
 }
 
 pub(super) fn ipv6(config: &Config) -> Finding {

@@ -29,7 +29,7 @@ use super::pairing_server::PairingServer;
 use crate::config::Config;
 use crate::net::BindError;
 use crate::store::Store;
-use limits::Limits;
+pub(crate) use limits::Limits;
 
 /// Why the servers did not start.
 #[derive(Debug, thiserror::Error)]

@@ -2,10 +2,13 @@
 //!
 //! The state machine is [`HostPairing`] of `lumen-core`; this module gives it requests, the PIN and the time, holds
 //! the connections of phase 1, and has certificates pinned. Attempts do not see each other: each has its own PIN, and
-//! one PIN is one try. Nothing is reported as paired before the store has it on disk, and nothing that comes over
-//! the network can un-pin: that is for the operator.
+//! one PIN is one try. Those over QUIC (`native`) wait among the others and are given their PIN in the same way. Nothing
+//! is reported as paired before the store has it on disk, and nothing that comes over the network can un-pin: that is for
+//! the operator.
 
-use std::collections::HashMap;
+mod native;
+
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,6 +27,7 @@ use tokio::sync::{oneshot, watch};
 use crate::admin::PairingResult;
 use crate::entropy::SystemEntropy;
 use crate::store::{Client, Fingerprint, Store};
+pub use native::{NativeAttempt, NoPin};
 
 /// What strangers may make this host remember and do.
 const LIMITS: PairingLimits = PairingLimits {
@@ -114,6 +118,8 @@ struct State {
     /// Attempts whose PIN was entered, by their client.
     entered: HashMap<(IpAddr, UniqueId), Entered>,
     outcomes: PairingOutcomes,
+    /// Attempts over QUIC that wait for their PIN.
+    native: BTreeMap<pairing::AttemptId, native::Waiting>,
     /// What became of attempts, or will.
     results: HashMap<AttemptId, watch::Receiver<Option<PairingResult>>>,
 }
@@ -132,6 +138,7 @@ impl PairingServer {
             held: HashMap::new(),
             entered: HashMap::new(),
             outcomes: PairingOutcomes::default(),
+            native: BTreeMap::new(),
             results: HashMap::new(),
         };
         Self { epoch: Instant::now(), state: Mutex::new(state) }
@@ -279,7 +286,22 @@ impl PairingServer {
             Some(entered) => entered,
             None => Entered { name: None, result: watch::Sender::new(None) },
         };
-        let address = key.0;
+        match self.remember(key.0, name, device, result, certificate, store).await {
+            Ok(()) => PairReply::Paired,
+            Err(message) => PairReply::Error(ErrorReply::new(500, message).with_zero("paired")),
+        }
+    }
+
+    /// Has the certificate of a client pinned, and tells whoever entered its PIN.
+    async fn remember(
+        &self,
+        address: IpAddr,
+        name: Option<String>,
+        device: Option<String>,
+        result: watch::Sender<Option<PairingResult>>,
+        certificate: Certificate,
+        store: Arc<Store>,
+    ) -> Result<(), String> {
         let name = name.unwrap_or_else(|| default_name(device, address));
         let pinned = tokio::task::spawn_blocking(move || -> Result<Client, String> {
             let pem = certificate.to_pem().map_err(|error| error.to_string())?;
@@ -290,13 +312,13 @@ impl PairingServer {
                 tracing::info!(%address, client = client.name, fingerprint = %client.fingerprint, "paired");
                 self.state().outcomes.paired += 1;
                 result.send_replace(Some(PairingResult::Paired { client }));
-                PairReply::Paired
+                Ok(())
             }
             Err(reason) => {
                 tracing::error!(%address, reason, "pairing failed");
                 let message = format!("The host cannot remember this client: {reason}");
                 result.send_replace(Some(PairingResult::Failed { reason }));
-                PairReply::Error(ErrorReply::new(500, message).with_zero("paired"))
+                Err(message)
             }
         }
     }
@@ -320,7 +342,10 @@ impl State {
             fingerprint: attempt.fingerprint,
             age_seconds: now.saturating_since(attempt.since).as_secs(),
         };
-        self.attempts.pending().map(describe).collect()
+        let native = self.native.iter().map(|(id, waiting)| waiting.describe(*id, now));
+        let mut all: Vec<_> = self.attempts.pending().map(describe).chain(native).collect();
+        all.sort_by_key(|attempt| attempt.id);
+        all
     }
 
     fn enter(
@@ -331,6 +356,12 @@ impl State {
         now: Timestamp,
     ) -> Result<AttemptId, PinRefused> {
         let target = pairing::AttemptId::from_number(id.0);
+        let (result, watched) = watch::channel(None);
+        if let Some(waiting) = self.native.remove(&target) {
+            waiting.enter(pin, name, result)?;
+            self.watch(id, watched);
+            return Ok(id);
+        }
         let waiting = self.attempts.pending().find(|attempt| attempt.id == target);
         let attempt = waiting.ok_or(PinRefused::NoSuchAttempt)?;
         let released = self.attempts.enter_pin(PinTarget::Attempt(target), pin, now);
@@ -341,14 +372,17 @@ impl State {
             let _ = self.attempts.cancel(target);
             return Err(PinRefused::NoSuchAttempt);
         }
-        let (result, watched) = watch::channel(None);
         self.entered.insert((attempt.remote, attempt.unique_id), Entered { name, result });
+        self.watch(id, watched);
+        Ok(id)
+    }
+
+    fn watch(&mut self, id: AttemptId, result: watch::Receiver<Option<PairingResult>>) {
         if self.results.len() >= MAX_RESULTS {
             let oldest = self.results.keys().min().copied();
             oldest.map(|oldest| self.results.remove(&oldest));
         }
-        self.results.insert(id, watched);
-        Ok(id)
+        self.results.insert(id, result);
     }
 
     fn expire(&mut self, now: Timestamp) {

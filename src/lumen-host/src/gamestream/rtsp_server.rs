@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use super::control_server::LaunchId;
 use crate::config::Encryption;
-use crate::daemon::Engine;
+use crate::daemon::{Engine, Lumen1Terms};
 
 /// From the first byte of a request to its last.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
@@ -178,7 +178,9 @@ impl Connection {
             }
         };
         let offered = self.engine.offered(launch);
-        let answered = offered.map(|offer| Ok(Answer::find(body, &offer)?.map(|answer| (offer, answer)))).transpose();
+        let terms = |offer, answer| Lumen1Terms { offer, answer, exported: None };
+        let answered =
+            offered.map(|offer| Ok(Answer::find(body, &offer)?.map(|answer| terms(offer, answer)))).transpose();
         let lumen1 = match answered {
             Ok(lumen1) => lumen1.flatten(),
             Err(error) => {

@@ -11,6 +11,7 @@ use lumen_core::gamestream::control::{FrameFecStatus, HostMessage};
 use lumen_core::gamestream::input::InputEvent;
 use lumen_core::gamestream::video::{FrameIndex, PacketSize};
 use lumen_core::lumen1::header::SessionId as StreamId;
+use lumen_core::lumen1::native::SECRET_LEN;
 use lumen_core::lumen1::negotiation::{Answer, Offer};
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +47,35 @@ pub struct StreamKey(pub [u8; 16]);
 impl fmt::Debug for StreamKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("StreamKey(..)")
+    }
+}
+
+/// The secret of a stream over lumen/1: the key of a launch by GameStream, or what TLS exported. Never printed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamSecret(Vec<u8>);
+
+impl StreamSecret {
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<StreamKey> for StreamSecret {
+    fn from(key: StreamKey) -> Self {
+        Self(key.0.to_vec())
+    }
+}
+
+impl From<[u8; SECRET_LEN]> for StreamSecret {
+    fn from(exported: [u8; SECRET_LEN]) -> Self {
+        Self(exported.to_vec())
+    }
+}
+
+impl fmt::Debug for StreamSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StreamSecret(..)")
     }
 }
 
@@ -179,6 +209,8 @@ pub struct Lumen1Spec {
     pub offer: Offer,
     /// What the client took.
     pub answer: Answer,
+    /// What the keys are made of, beside the two.
+    pub secret: StreamSecret,
     /// How much parity frames get.
     pub fec: Fec,
     /// The encoder is never told to go below this.

@@ -19,7 +19,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use figures::{BOUNDS_US, Figures, Histogram};
 pub use messages::{
     AppSpec, Asked, AudioParams, EndReason, FromWorker, Lumen1Spec, Resumable, SessionId, SessionSpec, SessionStats,
-    StreamKey, StreamSpec, ToWorker, VideoParams,
+    StreamKey, StreamSecret, StreamSpec, ToWorker, VideoParams,
 };
 
 /// Longest message. Every message is far shorter; the limit bounds what a broken peer can make us read.

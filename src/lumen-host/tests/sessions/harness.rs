@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use lumen_client::report::{Ending, StreamReport};
 use lumen_client::script::Script;
-use lumen_client::{Client, HostAddress, Session, StreamOptions};
+use lumen_client::{Client, ClientError, HostAddress, Session, StreamOptions};
 use lumen_core::gamestream::http::Ports;
 use lumen_core::gamestream::pairing::Certificate;
 use lumen_host::admin::{AdminClient, EnterPin, PairingResult, SessionInfo, Status};
@@ -252,9 +252,20 @@ impl Host {
 
     /// Pairs: the client shows 4711, the operator types `typed`.
     pub fn let_in(&self, client: &Client, name: &str, typed: &str) -> Result<(), String> {
+        self.let_in_by(client, name, typed, || client.pair(&self.address(), Some("4711"), |_| {}).map(drop))
+    }
+
+    /// Pairs as the caller does it: the client shows 4711, the operator types `typed`.
+    pub fn let_in_by(
+        &self,
+        client: &Client,
+        name: &str,
+        typed: &str,
+        pair: impl FnOnce() -> Result<(), ClientError> + Send,
+    ) -> Result<(), String> {
         let fingerprint = client.store().identity().certificate().fingerprint();
         std::thread::scope(|scope| {
-            let pairing = scope.spawn(|| client.pair(&self.address(), Some("4711"), |_| {}));
+            let pairing = scope.spawn(pair);
             let waiting = eventually("the client waits for its PIN", || {
                 let pending: Vec<PendingAttempt> = self.admin().get("/v1/pairing").ok()?;
                 let own = pending.into_iter().find(|attempt| attempt.fingerprint == fingerprint);
@@ -371,7 +382,7 @@ fn free_base() -> u16 {
         let tcp = |port| TcpListener::bind(("::", port)).is_ok();
         let udp = |port| UdpSocket::bind(("::", port)).is_ok();
         if [ports.http, ports.https, ports.rtsp].into_iter().all(tcp)
-            && [ports.video, ports.audio, ports.control].into_iter().all(udp)
+            && [ports.video, ports.audio, ports.control, ports.https].into_iter().all(udp)
         {
             return base;
         }

@@ -15,5 +15,7 @@ mod leftovers;
 mod loss;
 mod lumen1;
 mod metrics;
+#[cfg(feature = "quic")]
+mod quic;
 mod rules;
 mod streams;

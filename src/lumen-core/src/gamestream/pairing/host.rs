@@ -258,6 +258,19 @@ impl HostPairing {
         })
     }
 
+    /// Admits an attempt that pairs in another way, if `others` of them, from the addresses of those that wait, leave room
+    /// for it. It counts among what its address began, and its name is no other attempt's.
+    pub fn admit(&mut self, from: IpAddr, others: &[IpAddr], now: Timestamp) -> Option<AttemptId> {
+        let from = from.to_canonical();
+        let own = others.iter().filter(|other| **other == from).count();
+        if !self.may_start_beside(from, others.len(), own, now) {
+            return None;
+        }
+        let id = AttemptId(self.next_id);
+        self.next_id += 1;
+        Some(id)
+    }
+
     /// Takes the PIN that the user typed: one PIN, one try. The answer is for the held connection.
     ///
     /// # Errors
@@ -363,12 +376,16 @@ impl HostPairing {
         self.take(from, unique_id)?.release(reason)
     }
 
-    /// Whether an address may begin another attempt; counts it.
     fn may_start(&mut self, from: IpAddr, now: Timestamp) -> bool {
+        self.may_start_beside(from, 0, 0, now)
+    }
+
+    /// Whether an address may begin another attempt beside others of another kind, `own` of them its own; counts it.
+    fn may_start_beside(&mut self, from: IpAddr, others: usize, own: usize, now: Timestamp) -> bool {
         self.starts.retain(|(at, _)| now.saturating_since(*at) < START_WINDOW);
-        let own_attempts = self.attempts.iter().filter(|attempt| attempt.remote == from).count();
+        let own_attempts = own + self.attempts.iter().filter(|attempt| attempt.remote == from).count();
         let own_starts = self.starts.iter().filter(|(_, remote)| *remote == from).count();
-        let allowed = self.attempts.len() < self.limits.attempts
+        let allowed = self.attempts.len() + others < self.limits.attempts
             && own_attempts < self.limits.attempts_per_address
             && own_starts < self.limits.starts_per_minute;
         if allowed {
@@ -550,6 +567,21 @@ mod tests {
         let (soon, later) = (Timestamp::from_millis(59_999), Timestamp::from_millis(60_000));
         assert_eq!(device.send(&mut host, soon).answer, Answer::Reply(PairReply::Busy));
         assert!(matches!(device.send(&mut host, later).answer, Answer::Held(_)));
+    }
+
+    #[test]
+    fn attempts_of_another_kind_count_as_well() {
+        let identity = identity();
+        let limits = PairingLimits { attempts: 3, attempts_per_address: 2, starts_per_minute: 4, ..Default::default() };
+        let mut host = HostPairing::new(Arc::clone(&identity), limits);
+        let (held, now) = (Device::new(address(1), "1111", &identity).hold(&mut host), Timestamp::ZERO);
+        let other = host.admit(address(1), &[], now).expect("room for one more");
+        assert_ne!(other, held);
+        assert_eq!(host.admit(address(1), &[address(1)], now), None, "its address has two");
+        assert!(host.admit(address(2), &[address(1)], now).is_some());
+        assert_eq!(host.admit(address(3), &[address(1), address(2)], now), None, "there are three");
+        assert!(host.admit(address(1), &[], now).is_some() && host.admit(address(1), &[], now).is_some());
+        assert_eq!(host.admit(address(1), &[], now), None, "it began four in a minute");
     }
 
     #[test]

@@ -5,12 +5,13 @@ use std::os::fd::AsFd;
 use std::time::Instant;
 
 use lumen_core::gamestream::control::{ClientMessage, HdrMode, HostMessage, Termination};
-use lumen_core::gamestream::http::{AppId, CodecMask, LaunchReply, LaunchRequest, Profile};
+use lumen_core::gamestream::http::{AppId, CodecMask, LaunchReply, LaunchRequest, Profile, SessionUrl};
 use lumen_core::gamestream::sdp::{Ping, SenderAddress, SessionIds};
 
 use crate::admin::{NoSuchSession, SessionDirectory, SessionInfo, Tally, Transport};
+use crate::config::Encryption;
 use crate::daemon::handover::Handover;
-use crate::daemon::launch::Control;
+use crate::daemon::launch::{Control, Rtsp};
 use crate::daemon::route::Pass;
 use crate::daemon::worker::{self, WorkerEvents, WorkerExit};
 use crate::display;
@@ -36,7 +37,7 @@ impl LaunchService for Engine {
         local: SocketAddr,
         peer: SocketAddr,
     ) -> Result<LaunchReply, RefusedReason> {
-        self.launch_session(client, &request, peer.ip(), local.ip())
+        self.over_rtsp(client, &request, peer.ip(), local.ip())
     }
 
     fn resume(
@@ -46,7 +47,7 @@ impl LaunchService for Engine {
         local: SocketAddr,
         peer: SocketAddr,
     ) -> Result<LaunchReply, RefusedReason> {
-        self.launch_session(client, &request, peer.ip(), local.ip())
+        self.over_rtsp(client, &request, peer.ip(), local.ip())
     }
 
     fn cancel(&self, client: &ClientIdentity) -> Result<(), RefusedReason> {
@@ -230,6 +231,24 @@ impl MediaEngine for Engine {
 }
 
 impl Engine {
+    /// A launch that goes on over RTSP.
+    fn over_rtsp(
+        &self,
+        owner: &ClientIdentity,
+        request: &LaunchRequest,
+        client: IpAddr,
+        local: IpAddr,
+    ) -> Result<LaunchReply, RefusedReason> {
+        let rtsp = match (self.config.stream.encryption, request.understands_encrypted_rtsp()) {
+            (Encryption::Required, false) => return Err(RefusedReason::EncryptionRequired),
+            (Encryption::Never, _) | (_, false) => Rtsp::Plain,
+            (_, true) => Rtsp::Encrypted,
+        };
+        self.launch_session(owner, request, client, rtsp)?;
+        let session_url = SessionUrl::new(local, self.config.ports.rtsp, rtsp == Rtsp::Encrypted);
+        Ok(LaunchReply { verb: request.verb, session_url })
+    }
+
     /// Hands a datagram of lumen/1 to the worker of its session, with a socket for those that follow; `false` if it is
     /// none of any session's. Only what a client has sealed gets that far: nobody else can have sockets made.
     fn lumen1_datagram(&self, datagram: &[u8], from: MediaPath) -> bool {

@@ -14,20 +14,20 @@ const PER_ADDRESS: usize = 32;
 
 /// Counts connections.
 #[derive(Debug, Default)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     open: Mutex<HashMap<IpAddr, usize>>,
     closed: Notify,
 }
 
 /// One admitted connection; dropping it makes room.
-pub(super) struct Permit {
+pub(crate) struct Permit {
     limits: Arc<Limits>,
     key: IpAddr,
 }
 
 impl Limits {
     /// Room for one more connection from `address`.
-    pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Permit> {
+    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Permit> {
         let key = network_of(address);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let total: usize = open.values().sum();

@@ -104,8 +104,8 @@ impl Drive {
         stats: Arc<StreamStats>,
         ends: Ends,
     ) -> anyhow::Result<Self> {
-        let Lumen1Spec { offer, answer, .. } = lumen1;
-        let keys = answer.keys(offer, &spec.key.0).context("making the keys")?;
+        let Lumen1Spec { offer, answer, secret, .. } = lumen1;
+        let keys = answer.keys(offer, secret.as_bytes()).context("making the keys")?;
         let session = SessionConfig {
             datagram: usize::from(answer.datagram),
             max_frame: usize::try_from(answer.max_frame).unwrap_or(usize::MAX),
