@@ -11,6 +11,7 @@ use crate::decode::DecoderChoice;
 use crate::discover::discover;
 use crate::identity::IdentityStore;
 use crate::loss::LossOptions;
+use crate::microphone::MicrophoneSource;
 use crate::options::{AppChoice, AudioChannels, Encryption, Entry, Transport};
 use crate::report::Expectations;
 use crate::script::{self, Script};
@@ -193,6 +194,10 @@ struct StreamArgs {
     /// Input to send; see below.
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
+    /// What the host hears as this client's microphone, if it grants one (over lumen/1): `tone` or `tone:HERTZ`; a file
+    /// or a pipe with samples of one channel at 48 kHz, signed 16 bits, little endian; `-` for those on standard input.
+    #[arg(long, value_name = "SOURCE")]
+    microphone: Option<MicrophoneSource>,
     /// Write the report as JSON.
     #[arg(long, value_name = "FILE")]
     stats_json: Option<PathBuf>,
@@ -481,6 +486,7 @@ fn stream_options(args: StreamArgs) -> Result<StreamOptions, ClientError> {
         },
         keep_pictures: false,
         script: args.input.map(|path| read_script(&path, width, height)).transpose()?,
+        microphone: args.microphone,
         record: args.record,
         record_audio: args.record_audio,
         screenshot: args.screenshot,

@@ -7,6 +7,7 @@ use lumen_core::gamestream::http::Codec;
 
 use crate::decode::DecoderChoice;
 use crate::loss::LossOptions;
+use crate::microphone::MicrophoneSource;
 use crate::report::Expectations;
 use crate::script::Script;
 
@@ -138,6 +139,8 @@ pub struct StreamOptions {
     pub keep_pictures: bool,
     /// What to do with keyboard, mouse and so on.
     pub script: Option<Script>,
+    /// What the host hears as this client's microphone, if it grants one. Over lumen/1 only.
+    pub microphone: Option<MicrophoneSource>,
     /// Where to write the elementary stream: Annex B of H.264 and HEVC, IVF of AV1.
     pub record: Option<PathBuf>,
     /// Where to write the sound as WAV.
@@ -178,6 +181,7 @@ impl Default for StreamOptions {
             decoder: DecoderChoice::Auto,
             keep_pictures: false,
             script: None,
+            microphone: None,
             record: None,
             record_audio: None,
             screenshot: None,

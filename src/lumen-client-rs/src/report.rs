@@ -47,6 +47,9 @@ pub struct StreamReport {
     pub av_offset: Option<AvOffset>,
     /// Input and its echo.
     pub input: InputReport,
+    /// The client's microphone.
+    #[serde(default)]
+    pub microphone: MicrophoneReport,
     /// What the host said on the control channel.
     pub feedback: Vec<FeedbackReport>,
 }
@@ -240,6 +243,15 @@ pub struct InputReport {
     pub to_picture: Option<Distribution>,
     /// From the host's receiving to its drawing.
     pub to_drawing: Option<Distribution>,
+}
+
+/// The client's microphone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MicrophoneReport {
+    /// Whether it was wanted and granted.
+    pub granted: bool,
+    /// Packets sent.
+    pub packets: u64,
 }
 
 /// A message of the host.
@@ -438,6 +450,9 @@ impl fmt::Display for StreamReport {
             writeln!(f, "input       {} sent, {arrived} arrived, {complete}", input.sent)?;
             line(f, "→picture", input.to_picture)?;
         }
+        if self.microphone.granted {
+            writeln!(f, "microphone  {} packets sent", self.microphone.packets)?;
+        }
         if !self.feedback.is_empty() {
             writeln!(f, "feedback    {} messages", self.feedback.len())?;
         }
@@ -470,6 +485,7 @@ mod tests {
             audio: AudioReport::default(),
             av_offset: None,
             input: InputReport::default(),
+            microphone: MicrophoneReport::default(),
             feedback: Vec::new(),
         }
     }

@@ -44,6 +44,8 @@ pub enum Command {
     Disconnect,
     Vanish,
     ChangeAddress,
+    /// A packet of the microphone, and its first sample at 48 kHz.
+    Microphone(Vec<u8>, u32),
 }
 
 /// Where commands arrive.
@@ -88,6 +90,11 @@ impl ControlHandle {
     /// Goes on from another address, where the protocol can.
     pub fn change_address(&self) {
         self.command(Command::ChangeAddress);
+    }
+
+    /// Sends a packet of the microphone whose first sample is `timestamp`, where the protocol can.
+    pub fn microphone(&self, packet: Vec<u8>, timestamp: u32) {
+        self.command(Command::Microphone(packet, timestamp));
     }
 
     /// Wakes the thread.
@@ -183,7 +190,7 @@ impl Control {
                 Ok(Command::Send(message)) => self.say(&message, message.channel()),
                 Ok(Command::Vanish) => return Flow::Done,
                 // GameStream's host follows its pings; ENet has no such thing.
-                Ok(Command::ChangeAddress) => {}
+                Ok(Command::ChangeAddress | Command::Microphone(..)) => {}
                 // Without a handle nobody waits for anything any more.
                 Ok(Command::Disconnect) | Err(mpsc::TryRecvError::Disconnected) if self.leave_by.is_none() => {
                     self.host.disconnect_later(self.peer, 0);

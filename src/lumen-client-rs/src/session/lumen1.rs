@@ -44,8 +44,8 @@ const NEXT_WAY: Duration = Duration::from_millis(100);
 /// How often the end is said: each may be lost.
 const GOODBYES: usize = 3;
 
-/// What this client takes of an offer.
-pub fn answer(offer: &Offer) -> Answer {
+/// What this client takes of an offer, of which it wants the streams `wanted`.
+pub fn answer(offer: &Offer, wanted: Grants) -> Answer {
     let mut random = [0; 16];
     entropy(&mut random);
     let schemes = match scheme::Receiver::here() {
@@ -57,7 +57,7 @@ pub fn answer(offer: &Offer) -> Answer {
         random,
         datagram: offer.datagram,
         schemes,
-        grants: Grants::NONE,
+        grants: offer.grants.and(wanted),
         max_frame: MAX_FRAME,
     }
 }
@@ -186,6 +186,11 @@ impl Thread {
                 // GameStream's own housekeeping: this protocol has its own.
                 Ok(Command::Send(message)) => tracing::debug!(?message, "not sent: lumen/1 has no such message"),
                 Ok(Command::ChangeAddress) => self.change_address(),
+                Ok(Command::Microphone(packet, timestamp)) => {
+                    if let Err(error) = self.client.send_microphone(&packet, timestamp) {
+                        tracing::debug!(%error, "a packet of the microphone was not sent");
+                    }
+                }
                 Ok(Command::Vanish) => return Flow::Done,
                 // Without a handle nobody waits for anything any more.
                 Ok(Command::Disconnect) | Err(TryRecvError::Disconnected) => {

@@ -3,13 +3,13 @@
 
 mod audio;
 mod connect;
-mod control;
+pub(crate) mod control;
 mod decoder;
 mod listener;
 mod lumen1;
 mod rtsp;
 mod sockets;
-mod state;
+pub(crate) mod state;
 mod summary;
 mod video;
 

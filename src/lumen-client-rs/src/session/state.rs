@@ -23,6 +23,8 @@ pub struct Shared {
     pub stop: AtomicBool,
     pub video_datagrams: Datagrams,
     pub audio_datagrams: Datagrams,
+    /// Packets of the microphone that were sent.
+    pub microphone_packets: AtomicU64,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -76,6 +78,7 @@ impl Shared {
             stop: AtomicBool::new(false),
             video_datagrams: Datagrams::default(),
             audio_datagrams: Datagrams::default(),
+            microphone_packets: AtomicU64::new(0),
             state: Mutex::new(State {
                 analysis: Analysis::default(),
                 audio: AudioCounters::default(),

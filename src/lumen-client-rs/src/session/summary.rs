@@ -2,13 +2,14 @@
 
 use std::sync::atomic::Ordering;
 
+use lumen_core::lumen1::negotiation::Grants;
 use lumen_core::time::Timestamp;
 
 use super::state::Shared;
 use crate::options::Transport;
 use crate::report::{
-    AudioReport, CardReport, ConnectReport, FeedbackReport, HostReport, InputReport, LatencyReport, StreamReport,
-    VideoReport,
+    AudioReport, CardReport, ConnectReport, FeedbackReport, HostReport, InputReport, LatencyReport, MicrophoneReport,
+    StreamReport, VideoReport,
 };
 
 /// What was agreed at the start and does not change.
@@ -21,6 +22,7 @@ pub struct Facts {
     pub packet_size: u32,
     pub channels: u8,
     pub packet_ms: u8,
+    pub granted: Grants,
 }
 
 /// Everything that is known so far.
@@ -124,6 +126,10 @@ pub fn report(shared: &Shared, facts: &Facts) -> StreamReport {
             pointer: analysis.strip.and_then(|strip| strip.pointer),
             to_picture: analysis.input.to_picture.distribution(),
             to_drawing: analysis.input.to_drawing.distribution(),
+        },
+        microphone: MicrophoneReport {
+            granted: facts.granted.contains(Grants::MICROPHONE),
+            packets: count(&shared.microphone_packets),
         },
         feedback: state
             .feedback

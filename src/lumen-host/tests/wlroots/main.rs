@@ -14,6 +14,7 @@ mod input;
 #[path = "../sessions/leftovers.rs"]
 mod leftovers;
 mod lifecycle;
+mod microphone;
 mod opening;
 mod outputs;
 mod pictures;

@@ -23,6 +23,7 @@ use lumen_core::lumen1::{FrameToSend, OVERHEAD, Packetized};
 use lumen_core::time::Timestamp;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::audio::microphone::MicrophoneInlet;
 use crate::config::{Fec, Pacing};
 use crate::encode::FrameIndex;
 use crate::link::{Lumen1Spec, StreamSpec, VideoParams};
@@ -72,6 +73,8 @@ pub(super) struct Drive {
     flight: Flight,
     loss: LossControl,
     congestion: CongestionControl,
+    /// Where the client's microphone is heard, if somewhere.
+    microphone: Option<MicrophoneInlet>,
     /// The rate that the encoder was told.
     bitrate: u64,
     spec: Lumen1Spec,
@@ -145,6 +148,7 @@ impl Drive {
                 start: BitsPerSecond(bitrate).times(1.0 + share),
                 most: BitsPerSecond(bitrate).times(1.0 + share),
             }),
+            microphone: None,
             bitrate,
             spec: lumen1.clone(),
             params: spec.video.clone(),
@@ -186,6 +190,11 @@ impl Drive {
                     }
                 }
                 Ok(Command::Answer(answer)) => self.answer(&answer),
+                Ok(Command::Microphone(inlet)) => {
+                    inlet.begin_anew();
+                    self.microphone = Some(inlet);
+                }
+                Ok(Command::Grants(grants)) => self.host.restrict(grants),
                 Ok(Command::Close(code, text)) => {
                     if !self.over && self.host.close(code, &text).is_ok() {
                         self.transmit();
@@ -392,8 +401,13 @@ impl Drive {
                         Ended::Silent => "its client fell silent".to_owned(),
                     }));
                 }
+                HostEvent::Microphone { sequence, data, .. } => {
+                    if let Some(microphone) = &self.microphone {
+                        microphone.put(sequence, &data);
+                    }
+                }
                 // Receipts say the same of every packet. Nothing else is granted.
-                HostEvent::FrameStatus(_) | HostEvent::Clipboard(..) | HostEvent::Microphone { .. } => {}
+                HostEvent::FrameStatus(_) | HostEvent::Clipboard(..) => {}
             }
         }
     }

@@ -15,7 +15,9 @@ use std::thread::JoinHandle;
 use lumen_core::gamestream::control::HostMessage;
 use lumen_core::gamestream::input::InputEvent;
 use lumen_core::lumen1::message::CloseCode;
+use lumen_core::lumen1::negotiation::Grants;
 
+use crate::audio::microphone::MicrophoneInlet;
 use crate::link::{Lumen1Spec, StreamSpec};
 use crate::net::wake::Waker;
 
@@ -44,6 +46,10 @@ enum Command {
     /// A datagram that did not come by any of the stream's sockets, and perhaps a socket by which the next ones will.
     Datagram(SocketAddr, Option<UdpSocket>, Vec<u8>),
     Answer(HostMessage),
+    /// Where the client's microphone is heard.
+    Microphone(MicrophoneInlet),
+    /// What may be used from now on.
+    Grants(Grants),
     Close(CloseCode, String),
 }
 
@@ -125,6 +131,16 @@ impl Lumen1Stream {
     /// An answer to an input device of the client.
     pub fn answer(&self, answer: HostMessage) {
         self.command(Command::Answer(answer));
+    }
+
+    /// Where the client's microphone is heard from now on.
+    pub fn set_microphone(&self, inlet: MicrophoneInlet) {
+        self.command(Command::Microphone(inlet));
+    }
+
+    /// What the client may use from now on, of what it took.
+    pub fn restrict(&self, grants: Grants) {
+        self.command(Command::Grants(grants));
     }
 
     /// What the client is told when the stream is dropped.
