@@ -55,6 +55,8 @@ Input scripts have one action a line; times count from the first decoded picture
   pad N motion accel|gyro X Y Z
   pad N battery PERCENT
   pad N leave
+  copy \"hello\"                     on the clipboard of the session, with --clipboard
+  copy-png FILE
   # a comment";
 
 /// A GameStream client without a screen: discovers, pairs, lists, streams, and measures.
@@ -194,6 +196,13 @@ struct StreamArgs {
     /// Input to send; see below.
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
+    /// Share the clipboard of the session, if the host grants it (over lumen/1): input scripts copy, the report says what
+    /// was copied there.
+    #[arg(long)]
+    clipboard: bool,
+    /// Write what is copied in the session into this directory, as 1.txt, 2.png and so on.
+    #[arg(long, value_name = "DIR", requires = "clipboard")]
+    save_clipboard: Option<PathBuf>,
     /// What the host hears as this client's microphone, if it grants one (over lumen/1): `tone` or `tone:HERTZ`; a file
     /// or a pipe with samples of one channel at 48 kHz, signed 16 bits, little endian; `-` for those on standard input.
     #[arg(long, value_name = "SOURCE")]
@@ -486,6 +495,8 @@ fn stream_options(args: StreamArgs) -> Result<StreamOptions, ClientError> {
         },
         keep_pictures: false,
         script: args.input.map(|path| read_script(&path, width, height)).transpose()?,
+        clipboard: args.clipboard,
+        save_clipboard: args.save_clipboard,
         microphone: args.microphone,
         record: args.record,
         record_audio: args.record_audio,

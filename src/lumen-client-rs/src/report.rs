@@ -47,6 +47,9 @@ pub struct StreamReport {
     pub av_offset: Option<AvOffset>,
     /// Input and its echo.
     pub input: InputReport,
+    /// The clipboard of the session.
+    #[serde(default)]
+    pub clipboard: ClipboardReport,
     /// The client's microphone.
     #[serde(default)]
     pub microphone: MicrophoneReport,
@@ -243,6 +246,30 @@ pub struct InputReport {
     pub to_picture: Option<Distribution>,
     /// From the host's receiving to its drawing.
     pub to_drawing: Option<Distribution>,
+}
+
+/// The clipboard of the session.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClipboardReport {
+    /// Whether it was wanted and granted.
+    pub granted: bool,
+    /// Contents sent.
+    pub sent: u64,
+    /// What was copied in the session, the last few.
+    pub received: Vec<ContentReport>,
+}
+
+/// A content of the clipboard.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ContentReport {
+    /// When it came, from the attempt to connect on.
+    pub at_ms: f64,
+    /// `text` or `png`.
+    pub format: String,
+    /// How long it is.
+    pub bytes: usize,
+    /// The text.
+    pub text: Option<String>,
 }
 
 /// The client's microphone.
@@ -450,6 +477,9 @@ impl fmt::Display for StreamReport {
             writeln!(f, "input       {} sent, {arrived} arrived, {complete}", input.sent)?;
             line(f, "→picture", input.to_picture)?;
         }
+        if self.clipboard.granted {
+            writeln!(f, "clipboard   {} sent, {} received", self.clipboard.sent, self.clipboard.received.len())?;
+        }
         if self.microphone.granted {
             writeln!(f, "microphone  {} packets sent", self.microphone.packets)?;
         }
@@ -485,6 +515,7 @@ mod tests {
             audio: AudioReport::default(),
             av_offset: None,
             input: InputReport::default(),
+            clipboard: ClipboardReport::default(),
             microphone: MicrophoneReport::default(),
             feedback: Vec::new(),
         }

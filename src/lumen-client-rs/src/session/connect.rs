@@ -133,6 +133,7 @@ pub fn connect(plan: Plan, options: &StreamOptions) -> Result<Session, ClientErr
             video_loss,
             audio_loss: audio_loss(options),
             first_frame_timeout: options.first_frame_timeout,
+            save_clipboard: options.save_clipboard.clone(),
         };
         let (control, socket, started) = lumen1::start(&shared, setup)?;
         threads.list.extend(started);
@@ -201,12 +202,14 @@ fn audio_loss(options: &StreamOptions) -> Lossy {
 
 /// The streams beside picture, sound and input that are wanted.
 fn wanted_streams(options: &StreamOptions) -> Grants {
-    if options.microphone.is_some() { Grants::MICROPHONE } else { Grants::NONE }
+    let either = [(options.clipboard, Grants::CLIPBOARD), (options.microphone.is_some(), Grants::MICROPHONE)];
+    let wanted = either.into_iter().filter(|(wanted, _)| *wanted);
+    wanted.fold(Grants::NONE, |all, (_, stream)| all.with(stream))
 }
 
 /// A stream goes on without what it was not granted.
 fn warn_of_refusals(options: &StreamOptions, granted: Grants) {
-    for (stream, name) in [(Grants::MICROPHONE, "microphone")] {
+    for (stream, name) in [(Grants::CLIPBOARD, "clipboard"), (Grants::MICROPHONE, "microphone")] {
         if wanted_streams(options).contains(stream) && !granted.contains(stream) {
             tracing::warn!("the host does not grant the {name}; it grants it over lumen/1 alone, to clients that may");
         }

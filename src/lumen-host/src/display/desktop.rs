@@ -15,6 +15,7 @@ use crate::audio::microphone::{self, MicrophoneInlet};
 #[cfg(feature = "pipewire")]
 use crate::audio::sink::SessionSound;
 use crate::capture::Capture;
+use crate::clipboard::ClipboardPlace;
 use crate::config::OnExit;
 use crate::frame::Mode;
 use crate::input::kernel::{KernelInput, KernelInputError};
@@ -260,6 +261,10 @@ impl VirtualDisplay for Desktop {
                 .ok();
         }
         self.microphone.as_ref().map(Microphone::inlet)
+    }
+
+    fn clipboard(&self) -> Option<ClipboardPlace> {
+        self.compositor.clipboard()
     }
 
     fn poll(&mut self) -> DisplayState {

@@ -31,6 +31,7 @@ use lumen_core::lumen1::negotiation::Grants;
 use crate::audio::AudioSource;
 use crate::audio::microphone::MicrophoneInlet;
 use crate::capture::Capture;
+use crate::clipboard::ClipboardPlace;
 use crate::config::DisplayKind;
 use crate::frame::Mode;
 use crate::input::InputSink;
@@ -128,6 +129,11 @@ pub trait VirtualDisplay: Send {
 
     /// Where the client's microphone is heard, if it can be: programs of this display record from it from now on.
     fn microphone(&mut self) -> Option<MicrophoneInlet> {
+        None
+    }
+
+    /// Where its clipboard is, if others can be let share it.
+    fn clipboard(&self) -> Option<ClipboardPlace> {
         None
     }
 

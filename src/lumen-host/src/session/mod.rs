@@ -26,6 +26,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connec
 
 use crate::audio::{AudioSource, late};
 use crate::capture::{self, Capture};
+use crate::clipboard::Clipboard;
 use crate::config::Grants;
 use crate::display::steps::Steps;
 use crate::display::{self, DisplayError, DisplayState, VirtualDisplay};
@@ -146,6 +147,8 @@ struct Lumen1 {
     grants: Grants,
     /// Streams that it took of the offer.
     taken: negotiation::Grants,
+    /// Of the session, shared with the client.
+    clipboard: Option<Clipboard>,
     /// Since the last report.
     asked: Asked,
     /// Packets and missing ones of all reports.
@@ -340,6 +343,11 @@ impl Worker {
                 // The other door for input: what is not granted never reaches the session.
                 Lumen1Event::Input(event) if lumen1.grants.allow_input(&event) => self.input.handle(&event),
                 Lumen1Event::Input(_) => lumen1.asked.input_refused += 1,
+                Lumen1Event::Clipboard(content) => {
+                    if let Some(clipboard) = &lumen1.clipboard {
+                        clipboard.set(content);
+                    }
+                }
                 Lumen1Event::KeyFrame => lumen1.asked.key_frames += 1,
                 Lumen1Event::Invalidate => lumen1.asked.invalidations += 1,
                 Lumen1Event::At(client) => {
@@ -423,7 +431,8 @@ impl Worker {
             // They may have changed since the offer.
             stream.restrict(grants.streams());
             let (id, taken) = (lumen1.offer.session, lumen1.answer.grants);
-            anyhow::Ok(Lumen1 { id, stream, grants, taken, asked: Asked::default(), reported: (0, 0) })
+            let (clipboard, asked) = (None, Asked::default());
+            anyhow::Ok(Lumen1 { id, stream, grants, taken, clipboard, asked, reported: (0, 0) })
         });
         let lumen1 =
             lumen1.transpose().map_err(|error| EndReason::Failed(format!("no stream can start: {error:#}")))?;
@@ -438,8 +447,17 @@ impl Worker {
     /// that is there.
     fn share(&mut self) {
         let Stage::Open(display) = &mut self.stage else { return };
-        let Some(lumen1) = self.stream.as_ref().and_then(|stream| stream.lumen1.as_ref()) else { return };
+        let Some(lumen1) = self.stream.as_mut().and_then(|stream| stream.lumen1.as_mut()) else { return };
         let may = lumen1.taken.and(lumen1.grants.streams());
+        if !may.contains(negotiation::Grants::CLIPBOARD) {
+            lumen1.clipboard = None;
+        } else if lumen1.clipboard.is_none() {
+            match display.clipboard().map(|place| Clipboard::start(place, lumen1.stream.clipboard())) {
+                Some(Ok(clipboard)) => lumen1.clipboard = Some(clipboard),
+                Some(Err(error)) => tracing::warn!(%error, "the clipboard is not shared"),
+                None => tracing::info!("the clipboard is not shared: lumen cannot get at that of this display"),
+            }
+        }
         if may.contains(negotiation::Grants::MICROPHONE) {
             match display.microphone() {
                 Some(inlet) => lumen1.stream.set_microphone(inlet),

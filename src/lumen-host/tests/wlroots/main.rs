@@ -5,6 +5,7 @@
 
 mod animation;
 mod bed;
+mod clipboard;
 mod crossing;
 mod faults;
 #[path = "../sessions/harness.rs"]
