@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -24,8 +25,8 @@ use wlr::zwlr_data_control_manager_v1::ZwlrDataControlManagerV1;
 use wlr::zwlr_data_control_offer_v1::{self, ZwlrDataControlOfferV1};
 use wlr::zwlr_data_control_source_v1::{self, ZwlrDataControlSourceV1};
 
-use super::transfer::{Reading, TransferError, Writing};
-use super::{ClipboardPlace, Content, MOST};
+use super::transfer::{Outgoing, Transfers};
+use super::{Content, IMAGE, OURS, TEXT, choose};
 use crate::net::wake::Waker;
 use crate::wayland::{Desk, Link, LinkError, wayland_state};
 
@@ -33,144 +34,68 @@ use crate::wayland::{Desk, Link, LinkError, wayland_state};
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Longest sleep.
 const MAX_SLEEP: Duration = Duration::from_secs(1);
-/// Programs that may take a content at the same time; the oldest goes for one more.
-const MOST_WRITINGS: usize = 16;
 /// Types of an offer that are looked at.
 const MOST_TYPES: usize = 64;
-
-/// A type that marks what comes from the client.
-const OURS: &str = "application/x-lumen-client";
-/// What password managers mark with.
-const SECRET: &str = "x-kde-passwordManagerHint";
-/// Types of text, the best first.
-const TEXT: [&str; 5] = ["text/plain;charset=utf-8", "UTF8_STRING", "text/plain", "STRING", "TEXT"];
-/// The type of images.
-const IMAGE: &str = "image/png";
-
-/// What of an offer is taken: its type, and what it is.
-fn choose(types: &[String]) -> Option<(&'static str, ClipboardFormat)> {
-    let has = |wanted: &str| types.iter().any(|offered| offered == wanted);
-    if has(OURS) || has(SECRET) {
-        return None;
-    }
-    let text = TEXT.into_iter().find(|wanted| has(wanted)).map(|wanted| (wanted, ClipboardFormat::Text));
-    text.or_else(|| has(IMAGE).then_some((IMAGE, ClipboardFormat::Png)))
-}
 
 /// Shares the clipboard until `stop`.
 ///
 /// # Errors
 /// If the compositor cannot be talked to, or lets nobody have its clipboard.
 pub fn serve(
-    place: &ClipboardPlace,
+    socket: &Path,
+    seat: Option<&str>,
     orders: &Receiver<Content>,
     wake: &Waker,
     stop: &AtomicBool,
     told: &dyn Fn(Content),
 ) -> Result<(), LinkError> {
     let mut state = State::default();
-    let mut link = Link::open(&place.socket, &mut state, Instant::now() + PATIENCE)?;
+    let mut link = Link::open(socket, &mut state, Instant::now() + PATIENCE)?;
     let manager = Manager::bind(&link, &mut state)?;
-    let seat = match &place.seat {
+    let seat = match seat {
         Some(name) => state.desk.seat(name)?,
         None => state.desk.any_seat()?,
     };
     let device = manager.device(&seat, &link.handle());
-    let mut desk = Transfers::default();
+    let mut transfers = Transfers::default();
     while !stop.load(Ordering::Relaxed) && !state.finished {
         if let Some(content) = orders.try_iter().last() {
-            desk.passed = Some(content.clone());
+            transfers.passed(&content);
             state.own = Some((device.set(&manager, &content, &link.handle()), content));
         }
-        let until = desk.until().map_or(MAX_SLEEP, |until| until.saturating_duration_since(Instant::now()));
+        let until = transfers.until().map_or(MAX_SLEEP, |until| until.saturating_duration_since(Instant::now()));
         let mut others = vec![PollFd::from_borrowed_fd(wake.as_fd(), PollFlags::IN)];
-        others.extend(desk.waits());
+        others.extend(transfers.waits());
         link.pump_beside(&mut state, Instant::now() + until.min(MAX_SLEEP), &others)?;
         wake.reset();
         let now = Instant::now();
         for (pipe, content) in state.requests.drain(..) {
-            desk.give(pipe, content, now);
+            transfers.give(Outgoing { pipe, content, name: 0 }, now);
         }
         if let Some(selected) = state.news.take() {
-            desk.reading = None;
+            transfers.forget();
             if let Some((offer, types)) = selected.and_then(|id| state.offers.get(&id))
                 && let Some((mime, format)) = choose(types)
             {
-                match Reading::begin(now) {
-                    Ok((reading, pipe)) => {
-                        offer.receive(mime, pipe.as_fd());
-                        // The compositor has its own copy with the next flush; ours must close for the end to be seen.
+                match std::io::pipe() {
+                    Ok((reader, writer)) => {
+                        offer.receive(mime, writer.as_fd());
                         link.flush()?;
-                        desk.reading = Some((reading, format));
+                        if let Err(error) = transfers.take_from(reader.into(), format, now) {
+                            tracing::warn!(%error, "what was copied in the session is not sent");
+                        }
                     }
                     Err(error) => tracing::warn!(%error, "what was copied in the session is not sent"),
                 }
             }
         }
-        if let Some(content) = desk.step(now) {
+        if let Some(content) = transfers.step(now) {
             told(content);
         }
+        // Nobody here wants to know who has had enough.
+        transfers.finished.clear();
     }
     Ok(())
-}
-
-/// What is on its way.
-#[derive(Default)]
-struct Transfers {
-    reading: Option<(Reading, ClipboardFormat)>,
-    writings: Vec<Writing>,
-    /// What passed last, whichever way. It does not pass again: programs that look after the clipboard take over what others
-    /// copied.
-    passed: Option<Content>,
-}
-
-impl Transfers {
-    fn until(&self) -> Option<Instant> {
-        let reading = self.reading.iter().map(|(reading, _)| reading.until());
-        reading.chain(self.writings.iter().map(Writing::until)).min()
-    }
-
-    fn waits(&self) -> impl Iterator<Item = PollFd<'_>> {
-        let reading = self.reading.iter().map(|(reading, _)| PollFd::new(reading, PollFlags::IN));
-        reading.chain(self.writings.iter().map(|writing| PollFd::new(writing, PollFlags::OUT)))
-    }
-
-    fn give(&mut self, pipe: OwnedFd, content: Content, now: Instant) {
-        match Writing::begin(pipe, content, now) {
-            Ok(writing) => {
-                if self.writings.len() == MOST_WRITINGS {
-                    self.writings.remove(0);
-                }
-                self.writings.push(writing);
-            }
-            Err(error) => tracing::debug!(%error, "a program does not get what the client copied"),
-        }
-    }
-
-    /// Moves what can be moved; a content of a program's that is complete and new.
-    fn step(&mut self, now: Instant) -> Option<Content> {
-        self.writings.retain_mut(|writing| writing.step(now));
-        let (reading, format) = self.reading.as_mut()?;
-        let (read, format) = (reading.step(now)?, *format);
-        self.reading = None;
-        let bytes = read
-            .inspect_err(|error| match error {
-                TransferError::TooLong => {
-                    tracing::warn!(most = MOST, "what was copied in the session is too long to be sent to its client");
-                }
-                error => tracing::warn!(%error, "what was copied in the session is not sent"),
-            })
-            .ok()?;
-        let content = Content::new(format, bytes).or_else(|| {
-            tracing::debug!(?format, "what was copied in the session is not what its program said");
-            None
-        })?;
-        if self.passed.as_ref() == Some(&content) || content.bytes().is_empty() {
-            return None;
-        }
-        self.passed = Some(content.clone());
-        Some(content)
-    }
 }
 
 #[derive(Default)]
@@ -362,40 +287,4 @@ protocols! {
         ext_data_control_device_v1, ext_data_control_offer_v1, ext_data_control_source_v1;
     Wlr: ZwlrDataControlManagerV1, ZwlrDataControlDeviceV1, ZwlrDataControlOfferV1, ZwlrDataControlSourceV1,
         zwlr_data_control_device_v1, zwlr_data_control_offer_v1, zwlr_data_control_source_v1;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn chosen(types: &[&str]) -> Option<(&'static str, ClipboardFormat)> {
-        choose(&types.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
-    }
-
-    #[test]
-    fn text_comes_before_images_and_what_is_the_clients_or_secret_is_left() {
-        assert_eq!(chosen(&["image/png", "TEXT", "UTF8_STRING"]), Some(("UTF8_STRING", ClipboardFormat::Text)));
-        assert_eq!(chosen(&["text/html", "image/png"]), Some(("image/png", ClipboardFormat::Png)));
-        assert_eq!(chosen(&["text/html", "image/jpeg"]), None);
-        assert_eq!(chosen(&["text/plain", OURS]), None);
-        assert_eq!(chosen(&["text/plain", SECRET]), None);
-    }
-
-    #[test]
-    fn what_passed_last_does_not_pass_again() {
-        let now = Instant::now();
-        let mut transfers = Transfers::default();
-        let mut copy = |text: &str| {
-            let (reading, pipe) = Reading::begin(now).expect("a pipe");
-            rustix::io::write(&pipe, text.as_bytes()).expect("written");
-            drop(pipe);
-            transfers.reading = Some((reading, ClipboardFormat::Text));
-            transfers.step(now).map(|content| content.bytes().to_vec())
-        };
-        assert_eq!(copy("a"), Some(b"a".to_vec()));
-        assert_eq!(copy("a"), None);
-        assert_eq!(copy(""), None);
-        assert_eq!(copy("b"), Some(b"b".to_vec()));
-        assert_eq!(copy("a"), Some(b"a".to_vec()));
-    }
 }

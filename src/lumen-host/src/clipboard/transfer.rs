@@ -6,12 +6,16 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use lumen_core::lumen1::message::ClipboardFormat;
+use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl, fstat};
 
 use super::{Content, MOST};
 
 /// So long a program may take to hand its content over, or to take one.
 const LIMIT: Duration = Duration::from_secs(5);
+/// Programs that may take a content at the same time; the oldest goes for one more.
+const MOST_WRITINGS: usize = 16;
 /// Bytes that are moved at a time.
 const STEP: usize = 64 << 10;
 
@@ -38,15 +42,13 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Begins; the program writes into the other end.
+    /// Begins; the program writes into the other end of `pipe`.
     ///
     /// # Errors
-    /// If there are no descriptors left.
-    pub fn begin(now: Instant) -> Result<(Self, OwnedFd), TransferError> {
-        let (reader, writer) = std::io::pipe()?;
-        let pipe = File::from(OwnedFd::from(reader));
+    /// What the kernel said.
+    pub fn begin(pipe: OwnedFd, now: Instant) -> std::io::Result<Self> {
         do_not_wait(pipe.as_fd())?;
-        Ok((Self { pipe, bytes: Vec::new(), until: now + LIMIT }, writer.into()))
+        Ok(Self { pipe: pipe.into(), bytes: Vec::new(), until: now + LIMIT })
     }
 
     /// Takes what is there; `Some` once all of it came, or it is given up.
@@ -66,11 +68,6 @@ impl Reading {
                 return Some(Err(TransferError::TooLong));
             }
         }
-    }
-
-    /// When it is given up.
-    pub fn until(&self) -> Instant {
-        self.until
     }
 }
 
@@ -119,16 +116,115 @@ impl Writing {
             }
         }
     }
-
-    /// When it is given up.
-    pub fn until(&self) -> Instant {
-        self.until
-    }
 }
 
 impl AsFd for Writing {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.pipe.as_fd()
+    }
+}
+
+/// What the client copied, for one program.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// Where the program reads.
+    pub pipe: OwnedFd,
+    /// What it gets.
+    pub content: Content,
+    /// Names it among [`Transfers::finished`].
+    pub name: u32,
+}
+
+/// What is on its way.
+#[derive(Debug, Default)]
+pub struct Transfers {
+    reading: Option<(Reading, ClipboardFormat)>,
+    writings: Vec<(Writing, u32)>,
+    /// Names of contents that were taken, or given up.
+    pub finished: Vec<u32>,
+    /// What passed last, whichever way. It does not pass again: programs that look after the clipboard take over what others
+    /// copied.
+    passed: Option<Content>,
+}
+
+impl Transfers {
+    /// When something must be given up.
+    pub fn until(&self) -> Option<Instant> {
+        let reading = self.reading.iter().map(|(reading, _)| reading.until);
+        reading.chain(self.writings.iter().map(|(writing, _)| writing.until)).min()
+    }
+
+    /// What to wait for.
+    pub fn waits(&self) -> impl Iterator<Item = PollFd<'_>> {
+        let reading = self.reading.iter().map(|(reading, _)| PollFd::new(reading, PollFlags::IN));
+        reading.chain(self.writings.iter().map(|(writing, _)| PollFd::new(writing, PollFlags::OUT)))
+    }
+
+    /// The client copied this.
+    pub fn passed(&mut self, content: &Content) {
+        self.passed = Some(content.clone());
+    }
+
+    /// Something else is on the clipboard: what was being read is of no use any more.
+    pub fn forget(&mut self) {
+        self.reading = None;
+    }
+
+    /// A program writes its content into the other end of `pipe`.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn take_from(&mut self, pipe: OwnedFd, format: ClipboardFormat, now: Instant) -> std::io::Result<()> {
+        self.reading = Some((Reading::begin(pipe, now)?, format));
+        Ok(())
+    }
+
+    /// A program wants what the client copied.
+    pub fn give(&mut self, Outgoing { pipe, content, name }: Outgoing, now: Instant) {
+        match Writing::begin(pipe, content, now) {
+            Ok(writing) => {
+                if self.writings.len() == MOST_WRITINGS {
+                    self.finished.push(self.writings.remove(0).1);
+                }
+                self.writings.push((writing, name));
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a program does not get what the client copied");
+                self.finished.push(name);
+            }
+        }
+    }
+
+    /// Moves what can be moved; a content of a program's that is complete and new.
+    pub fn step(&mut self, now: Instant) -> Option<Content> {
+        let finished = &mut self.finished;
+        self.writings.retain_mut(|(writing, name)| {
+            let goes_on = writing.step(now);
+            if !goes_on {
+                finished.push(*name);
+            }
+            goes_on
+        });
+        let (reading, format) = self.reading.as_mut()?;
+        let (read, format) = (reading.step(now)?, *format);
+        self.reading = None;
+        let bytes = read
+            .inspect_err(|error| match error {
+                TransferError::TooLong => {
+                    tracing::warn!(most = MOST, "what was copied in the session is too long to be sent to its client");
+                }
+                error => tracing::warn!(%error, "what was copied in the session is not sent"),
+            })
+            .ok()?;
+        let content = Content::new(format, bytes).or_else(|| {
+            tracing::debug!(?format, "what was copied in the session is not what its program said");
+            None
+        })?;
+        if self.passed.as_ref() == Some(&content) || content.bytes().is_empty() {
+            return None;
+        }
+        self.passed = Some(content.clone());
+        Some(content)
     }
 }
 
@@ -139,14 +235,17 @@ fn do_not_wait(descriptor: BorrowedFd<'_>) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use lumen_core::lumen1::message::ClipboardFormat;
-
     use super::*;
+
+    fn begin(now: Instant) -> (Reading, OwnedFd) {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        (Reading::begin(reader.into(), now).expect("a pipe"), writer.into())
+    }
 
     #[test]
     fn what_a_program_writes_is_taken_whole() {
         let now = Instant::now();
-        let (mut reading, writer) = Reading::begin(now).expect("a pipe");
+        let (mut reading, writer) = begin(now);
         let mut writer = File::from(writer);
         for part in ["one ", "two"] {
             writer.write_all(part.as_bytes()).expect("it is read");
@@ -159,12 +258,12 @@ mod tests {
     #[test]
     fn a_program_that_writes_nothing_or_without_end_is_given_up() {
         let now = Instant::now();
-        let (mut reading, writer) = Reading::begin(now).expect("a pipe");
+        let (mut reading, writer) = begin(now);
         assert!(reading.step(now + LIMIT - Duration::from_millis(1)).is_none());
         assert!(matches!(reading.step(now + LIMIT), Some(Err(TransferError::TooSlow))));
         drop(writer);
 
-        let (mut reading, writer) = Reading::begin(now).expect("a pipe");
+        let (mut reading, writer) = begin(now);
         do_not_wait(writer.as_fd()).expect("a pipe");
         let mut writer = File::from(writer);
         let given_up = std::iter::repeat_with(|| {
@@ -198,5 +297,23 @@ mod tests {
 
         let file = tempfile::tempfile().expect("a file");
         assert!(Writing::begin(file.into(), content, now).is_err());
+    }
+
+    #[test]
+    fn what_passed_last_does_not_pass_again() {
+        let now = Instant::now();
+        let mut transfers = Transfers::default();
+        let mut copy = |text: &str| {
+            let (reading, pipe) = begin(now);
+            rustix::io::write(&pipe, text.as_bytes()).expect("written");
+            drop(pipe);
+            transfers.reading = Some((reading, ClipboardFormat::Text));
+            transfers.step(now).map(|content| content.bytes().to_vec())
+        };
+        assert_eq!(copy("a"), Some(b"a".to_vec()));
+        assert_eq!(copy("a"), None);
+        assert_eq!(copy(""), None);
+        assert_eq!(copy("b"), Some(b"b".to_vec()));
+        assert_eq!(copy("a"), Some(b"a".to_vec()));
     }
 }

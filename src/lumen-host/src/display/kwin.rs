@@ -259,7 +259,7 @@ impl Compositor for Kwin {
     }
 
     fn clipboard(&self) -> Option<ClipboardPlace> {
-        Some(ClipboardPlace { socket: self.socket.clone(), seat: None })
+        Some(ClipboardPlace::Wayland { socket: self.socket.clone(), seat: None })
     }
 
     fn gone(&mut self) -> Option<String> {

@@ -189,7 +189,8 @@ impl Compositor for Sway {
     }
 
     fn clipboard(&self) -> Option<ClipboardPlace> {
-        Some(ClipboardPlace { socket: self.place.wayland.clone(), seat: Some(self.host.seat().to_owned()) })
+        let seat = Some(self.host.seat().to_owned());
+        Some(ClipboardPlace::Wayland { socket: self.place.wayland.clone(), seat })
     }
 
     fn gone(&mut self) -> Option<String> {

@@ -166,6 +166,8 @@ fn a_script_copies_and_contents_are_saved() {
     assert_eq!(fs::read(saved.join("1.txt")).expect("it was saved"), b"before");
     // It was the client's, and went with it.
     eventually("nothing is left of it", || desk.paste(Text).is_none().then_some(()));
+    client.quit(&host.address()).expect("it ends");
+    host.is_deserted();
 }
 
 #[test]
@@ -201,4 +203,7 @@ fn without_the_grant_nothing_passes_and_one_that_is_withdrawn_ends_it() {
     grant(&host, &["ann", "--clipboard", "on"]);
     stream.copy(Text, b"granted again".to_vec());
     desk.pastes(Text, b"granted again");
+    stream.stop().expect("a report");
+    client.quit(&host.address()).expect("it ends");
+    host.is_deserted();
 }

@@ -13,6 +13,9 @@ use crate::bed::{PATIENCE, become_ordinary, eventually, need};
 use crate::harness::{Host, begin, small, turn};
 use crate::tones::loudness;
 
+const PIPEWIRE: &str = "pw-record --rate 48000 --channels 1 --format s16";
+const PULSE: &str = "parec --raw --rate=48000 --channels=1 --format=s16le --latency-msec=50 >";
+
 const SAY: [(&str, f32); 2] = [("ann", 440.0), ("bob", 620.0)];
 
 /// A host whose only application records into a file of its client's.
@@ -21,7 +24,7 @@ fn host(config: &str, record: &str, pipewire: Option<&Path>) -> Host {
     for program in ["sway", "pipewire", "wireplumber", "pw-record", "pw-dump"] {
         need(program);
     }
-    let script = format!("exec {record} --rate 48000 --channels 1 --format s16 $HOME/$LUMEN_CLIENT_NAME.wav");
+    let script = format!("exec {record} $HOME/$LUMEN_CLIENT_NAME.wav");
     let mut host = Host::prepared(&format!(
         "{config}\n[[apps]]\nname = \"Recorder\"\ndisplay = \"wlroots\"\ncommand = [\"sh\", \"-c\", {script:?}]\n"
     ));
@@ -102,7 +105,7 @@ fn stop(session: Session) -> lumen_client::StreamReport {
 #[test]
 fn a_program_hears_its_client_for_as_long_as_it_may() {
     let _turn = turn();
-    let host = host("grants.microphone = true", "pw-record", None);
+    let host = host("grants.microphone = true", PIPEWIRE, None);
     let client = host.client("ann");
     let stream = begin(&client, &host.address(), &speaking(440.0));
     hears(&host, "ann", 440.0);
@@ -125,7 +128,7 @@ fn a_program_hears_its_client_for_as_long_as_it_may() {
 #[test]
 fn without_the_grant_there_is_no_microphone() {
     let _turn = turn();
-    let host = host("", "pw-record", None);
+    let host = host("", PIPEWIRE, None);
     let client = host.client("ann");
     let stream = begin(&client, &host.address(), &speaking(440.0));
     let pipewire = own_pipewire(&host);
@@ -144,6 +147,8 @@ fn without_the_grant_there_is_no_microphone() {
     let report = stop(begin(&client, &host.address(), &options));
     assert_eq!((report.microphone.granted, report.microphone.packets), (false, 0), "{report}");
     hears_nothing(&host, "ann");
+    client.quit(&host.address()).expect("it ends");
+    host.is_deserted();
 }
 
 /// Two sessions in one PipeWire, the user's: each program is sent to the microphone of its own client.
@@ -151,11 +156,11 @@ fn without_the_grant_there_is_no_microphone() {
 fn sessions_do_not_hear_each_others_clients() {
     let _turn = turn();
     become_ordinary();
+    ["pipewire-pulse", "parec"].into_iter().for_each(need);
     let directory = tempfile::Builder::new().prefix("lm").tempdir().expect("a directory");
     let server = MediaServer::start(&format!("user-{}", std::process::id()), directory.path());
     let server = server.unwrap_or_else(|error| panic!("{error}"));
-    let record = "env -u PIPEWIRE_NODE pw-record --target $PULSE_SOURCE";
-    let host = host("grants.microphone = true", record, Some(directory.path()));
+    let host = host("grants.microphone = true", PULSE, Some(directory.path()));
     let clients = SAY.map(|(name, _)| host.client(name));
     let streams = [0, 1].map(|at| begin(&clients[at], &host.address(), &speaking(SAY[at].1)));
     for (at, (name, own)) in SAY.into_iter().enumerate() {
