@@ -2,6 +2,7 @@
 //! comes over the network waits in a short buffer, is decoded at the pace at which programs record, and is heard by nobody
 //! while nobody records. The source stays for as long as its session, silent while the client is away.
 
+#[cfg_attr(not(feature = "pipewire"), expect(dead_code, reason = "without PipeWire nobody listens"))]
 mod jitter;
 #[cfg(feature = "pipewire")]
 mod voice;

@@ -9,9 +9,9 @@ use lumen_core::lumen1::negotiation::Grants;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::audio::AudioSource;
+use crate::audio::microphone;
 #[cfg(feature = "pipewire")]
-use crate::audio::microphone::Microphone;
-use crate::audio::microphone::{self, MicrophoneInlet};
+use crate::audio::microphone::{Microphone, MicrophoneInlet};
 #[cfg(feature = "pipewire")]
 use crate::audio::sink::SessionSound;
 use crate::capture::Capture;
@@ -94,6 +94,7 @@ pub struct Desktop {
     microphone: Option<Microphone>,
     mediaserver: Option<MediaServer>,
     session: String,
+    #[cfg(feature = "pipewire")]
     owner: String,
     app: AppSpec,
     /// Since when the application is gone that the session ends with.
@@ -191,6 +192,7 @@ impl Desktop {
             #[cfg(feature = "pipewire")]
             microphone: None,
             mediaserver: None,
+            #[cfg(feature = "pipewire")]
             owner: spec.owner_name.clone(),
             app: spec.app.clone(),
             pads: None,

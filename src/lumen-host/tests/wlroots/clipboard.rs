@@ -11,9 +11,10 @@ use lumen_client::script::Script;
 use lumen_client::{Session, StreamOptions};
 use lumen_core::lumen1::message::ClipboardFormat::{self, Png, Text};
 use lumen_host::clipboard::MOST;
+use rustix::process::Signal;
 
 use crate::bed::{PATIENCE, become_ordinary, eventually, need};
-use crate::harness::{Host, begin, small, turn, watch};
+use crate::harness::{Host, begin, signal, small, turn};
 
 /// A host with a sway on which nothing runs.
 fn host(config: &str) -> Host {
@@ -180,7 +181,6 @@ fn without_the_grant_nothing_passes_and_one_that_is_withdrawn_ends_it() {
     let program = desk.copy(Text, b"mine alone");
     desk.pastes(Text, b"mine alone");
     stream.copy(Text, b"not granted".to_vec());
-    watch(&stream, 2);
     let report = stream.stop().expect("a report");
     assert_eq!((report.clipboard.granted, report.clipboard.sent), (false, 0), "{report}");
     assert_eq!((report.clipboard.received.len(), desk.paste(Text).as_deref()), (0, Some(&b"mine alone"[..])));
@@ -196,13 +196,37 @@ fn without_the_grant_nothing_passes_and_one_that_is_withdrawn_ends_it() {
     let program = desk.copy(Text, b"mine again");
     desk.pastes(Text, b"mine again");
     stream.copy(Text, b"too late".to_vec());
-    watch(&stream, 2);
+    eventually("it is on its way", || (stream.report().clipboard.sent == 2).then_some(()));
     assert_eq!(desk.paste(Text).as_deref(), Some(&b"mine again"[..]));
     assert_eq!(stream.copied().len(), 1);
     drop(program);
     grant(&host, &["ann", "--clipboard", "on"]);
     stream.copy(Text, b"granted again".to_vec());
     desk.pastes(Text, b"granted again");
+    stream.stop().expect("a report");
+    client.quit(&host.address()).expect("it ends");
+    host.is_deserted();
+}
+
+/// What it copied is asked for when the stream begins.
+#[test]
+fn a_program_that_does_not_hand_over_what_it_copied_holds_nothing_up() {
+    let _turn = turn();
+    let host = host("grants.clipboard = true");
+    let client = host.client("ann");
+    let first = begin(&client, &host.address(), &sharing());
+    let desk = Desk::of(&host);
+    let program = desk.copy(Text, b"before");
+    arrives(&first, Text, b"before");
+    first.stop().expect("a report");
+    signal(program.0.id(), Signal::STOP);
+    let stream = begin(&client, &host.address(), &sharing());
+    eventually("it is given up", || host.log().contains("did not hand it over").then_some(()));
+    stream.copy(Text, b"of the client".to_vec());
+    desk.pastes(Text, b"of the client");
+    signal(program.0.id(), Signal::CONT);
+    let _other = desk.copy(Text, b"of another");
+    assert_eq!(arrives(&stream, Text, b"of another"), 0);
     stream.stop().expect("a report");
     client.quit(&host.address()).expect("it ends");
     host.is_deserted();
