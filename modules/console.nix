@@ -125,6 +125,24 @@ in
           Titles of the applications that clients may start of which nothing else is said. Unset, all. They see no others.
         '';
       };
+      clipboard = mkOption {
+        type = types.nullOr types.bool;
+        default = null;
+        example = true;
+        description = ''
+          Whether clients of which nothing else is said share the clipboard of their session, both ways. Unset, they do not.
+          Over lumen/1 only.
+        '';
+      };
+      microphone = mkOption {
+        type = types.nullOr types.bool;
+        default = null;
+        example = true;
+        description = ''
+          Whether microphones of clients of which nothing else is said are heard in their sessions. Unset, they are not. Over
+          lumen/1 only.
+        '';
+      };
     };
   };
 

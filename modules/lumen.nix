@@ -43,7 +43,7 @@ let
         token_file = if cfg.metrics.tokenFile == null then null else credential "metrics";
       };
     }
-    // lib.optionalAttrs (cfg.grants.input != null || cfg.grants.apps != null) {
+    // lib.optionalAttrs (lib.any (grant: grant != null) (lib.attrValues cfg.grants)) {
       inherit (cfg) grants;
     }
   );
@@ -332,6 +332,18 @@ in
               default = null;
               example = [ "Steam" ];
               description = "Titles of the applications that it may start. Unset, as `grants` says.";
+            };
+            clipboard = mkOption {
+              type = types.nullOr types.bool;
+              default = null;
+              example = true;
+              description = "Whether it shares the clipboard of its session, both ways. Unset, as `grants` says.";
+            };
+            microphone = mkOption {
+              type = types.nullOr types.bool;
+              default = null;
+              example = true;
+              description = "Whether its microphone is heard in its session. Unset, as `grants` says.";
             };
           };
         }

@@ -70,7 +70,7 @@ if ! apt-cache show libavcodec59 >/dev/null 2>&1; then
 fi
 
 # Compositors and programs for the tests of real desktops. None of them is needed to build or to run lumen.
-wlroots_packages=(sway foot grim wev coreutils fonts-dejavu-core)
+wlroots_packages=(sway foot grim wev wl-clipboard pipewire-pulse pulseaudio-utils coreutils fonts-dejavu-core)
 mutter_packages=(mutter dbus dbus-daemon pipewire pipewire-bin wireplumber weston xdg-desktop-portal)
 
 # Vulkan in software, what checks its use, and the compiler of shaders: for the tests of `lumen doctor --gpu`.

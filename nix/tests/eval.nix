@@ -547,19 +547,24 @@ let
       let
         config = with' {
           grants.input = [ "gamepad" ];
+          grants.clipboard = false;
           pairedClients.tv = {
             fingerprint = "7c2f0d9a1b3e4f5a6b7c8d9e0f1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c";
             input = [ ];
             apps = [ "Steam" ];
+            microphone = true;
           };
         };
         tv = builtins.head (written config).clients;
       in
       (written config).grants == {
         input = [ "gamepad" ];
+        clipboard = false;
       }
       && tv.input == [ ]
       && tv.apps == [ "Steam" ]
+      && tv.microphone
+      && !(tv ? clipboard)
       && lib.filter (one: !one.assertion) config.assertions == [ ];
     "a device that there is not is refused" =
       refuses

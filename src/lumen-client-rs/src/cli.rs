@@ -11,6 +11,7 @@ use crate::decode::DecoderChoice;
 use crate::discover::discover;
 use crate::identity::IdentityStore;
 use crate::loss::LossOptions;
+use crate::microphone::MicrophoneSource;
 use crate::options::{AppChoice, AudioChannels, Encryption, Entry, Transport};
 use crate::report::Expectations;
 use crate::script::{self, Script};
@@ -54,6 +55,8 @@ Input scripts have one action a line; times count from the first decoded picture
   pad N motion accel|gyro X Y Z
   pad N battery PERCENT
   pad N leave
+  copy \"hello\"                     on the clipboard of the session, with --clipboard
+  copy-png FILE
   # a comment";
 
 /// A GameStream client without a screen: discovers, pairs, lists, streams, and measures.
@@ -211,6 +214,17 @@ struct StreamArgs {
     /// Input to send; see below.
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
+    /// Share the clipboard of the session, if the host grants it (over lumen/1): input scripts copy, the report says what
+    /// was copied there.
+    #[arg(long)]
+    clipboard: bool,
+    /// Write what is copied in the session into this directory, as 1.txt, 2.png and so on.
+    #[arg(long, value_name = "DIR", requires = "clipboard")]
+    save_clipboard: Option<PathBuf>,
+    /// What the host hears as this client's microphone, if it grants one (over lumen/1): `tone` or `tone:HERTZ`; a file
+    /// or a pipe with samples of one channel at 48 kHz, signed 16 bits, little endian; `-` for those on standard input.
+    #[arg(long, value_name = "SOURCE")]
+    microphone: Option<MicrophoneSource>,
     /// Write the report as JSON.
     #[arg(long, value_name = "FILE")]
     stats_json: Option<PathBuf>,
@@ -549,6 +563,9 @@ fn stream_options(args: StreamArgs) -> Result<StreamOptions, ClientError> {
         },
         keep_pictures: false,
         script: args.input.map(|path| read_script(&path, width, height)).transpose()?,
+        clipboard: args.clipboard,
+        save_clipboard: args.save_clipboard,
+        microphone: args.microphone,
         record: args.record,
         record_audio: args.record_audio,
         screenshot: args.screenshot,

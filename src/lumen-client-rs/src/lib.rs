@@ -31,6 +31,7 @@ pub mod error;
 mod http;
 pub mod identity;
 pub mod loss;
+pub mod microphone;
 #[cfg(feature = "quic")]
 pub mod native;
 pub mod options;

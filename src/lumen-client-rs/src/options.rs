@@ -7,6 +7,7 @@ use lumen_core::gamestream::http::Codec;
 
 use crate::decode::DecoderChoice;
 use crate::loss::LossOptions;
+use crate::microphone::MicrophoneSource;
 use crate::report::Expectations;
 use crate::script::Script;
 
@@ -143,6 +144,12 @@ pub struct StreamOptions {
     pub keep_pictures: bool,
     /// What to do with keyboard, mouse and so on.
     pub script: Option<Script>,
+    /// Share the clipboard of the session, if the host grants it. Over lumen/1 only.
+    pub clipboard: bool,
+    /// Where to write what is copied in the session: `1.txt`, `2.png` and so on.
+    pub save_clipboard: Option<PathBuf>,
+    /// What the host hears as this client's microphone, if it grants one. Over lumen/1 only.
+    pub microphone: Option<MicrophoneSource>,
     /// Where to write the elementary stream: Annex B of H.264 and HEVC, IVF of AV1.
     pub record: Option<PathBuf>,
     /// Where to write the sound as WAV.
@@ -183,6 +190,9 @@ impl Default for StreamOptions {
             decoder: DecoderChoice::Auto,
             keep_pictures: false,
             script: None,
+            clipboard: false,
+            save_clipboard: None,
+            microphone: None,
             record: None,
             record_audio: None,
             screenshot: None,

@@ -47,6 +47,12 @@ pub struct StreamReport {
     pub av_offset: Option<AvOffset>,
     /// Input and its echo.
     pub input: InputReport,
+    /// The clipboard of the session.
+    #[serde(default)]
+    pub clipboard: ClipboardReport,
+    /// The client's microphone.
+    #[serde(default)]
+    pub microphone: MicrophoneReport,
     /// What the host said on the control channel.
     pub feedback: Vec<FeedbackReport>,
 }
@@ -240,6 +246,39 @@ pub struct InputReport {
     pub to_picture: Option<Distribution>,
     /// From the host's receiving to its drawing.
     pub to_drawing: Option<Distribution>,
+}
+
+/// The clipboard of the session.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClipboardReport {
+    /// Whether it was wanted and granted.
+    pub granted: bool,
+    /// Contents sent.
+    pub sent: u64,
+    /// What was copied in the session, the last few.
+    pub received: Vec<ContentReport>,
+}
+
+/// A content of the clipboard.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ContentReport {
+    /// When it came, from the attempt to connect on.
+    pub at_ms: f64,
+    /// `text` or `png`.
+    pub format: String,
+    /// How long it is.
+    pub bytes: usize,
+    /// The text.
+    pub text: Option<String>,
+}
+
+/// The client's microphone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MicrophoneReport {
+    /// Whether it was wanted and granted.
+    pub granted: bool,
+    /// Packets sent.
+    pub packets: u64,
 }
 
 /// A message of the host.
@@ -438,6 +477,12 @@ impl fmt::Display for StreamReport {
             writeln!(f, "input       {} sent, {arrived} arrived, {complete}", input.sent)?;
             line(f, "→picture", input.to_picture)?;
         }
+        if self.clipboard.granted {
+            writeln!(f, "clipboard   {} sent, {} received", self.clipboard.sent, self.clipboard.received.len())?;
+        }
+        if self.microphone.granted {
+            writeln!(f, "microphone  {} packets sent", self.microphone.packets)?;
+        }
         if !self.feedback.is_empty() {
             writeln!(f, "feedback    {} messages", self.feedback.len())?;
         }
@@ -470,6 +515,8 @@ mod tests {
             audio: AudioReport::default(),
             av_offset: None,
             input: InputReport::default(),
+            clipboard: ClipboardReport::default(),
+            microphone: MicrophoneReport::default(),
             feedback: Vec::new(),
         }
     }

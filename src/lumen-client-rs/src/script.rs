@@ -23,6 +23,8 @@
 //! pad N motion accel|gyro X Y Z    m/s² or degrees a second
 //! pad N battery PERCENT
 //! pad N leave
+//! copy "hello"                     on the clipboard of the session, where that is shared
+//! copy-png FILE
 //! ```
 
 use std::collections::BTreeMap;
@@ -35,6 +37,7 @@ use lumen_core::gamestream::input::{
     PointerEvent, PointerId, PressState, ReferenceExtent, RelativeMotion, Rotation, Scroll, ScrollAxis, Stick, Text,
     Tilt, TouchEvent, TouchpadIndex, VirtualKey, keys,
 };
+use lumen_core::lumen1::message::ClipboardFormat;
 
 /// How long a tap or click is held.
 const TAP: Duration = Duration::from_millis(30);
@@ -58,11 +61,24 @@ pub struct Step {
     pub event: InputEvent,
 }
 
+/// What goes on the clipboard when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copy {
+    /// Time from the first decoded picture.
+    pub at: Duration,
+    /// What it is.
+    pub format: ClipboardFormat,
+    /// The content.
+    pub bytes: Vec<u8>,
+}
+
 /// A whole script, in order of time.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Script {
     /// What happens when.
     pub steps: Vec<Step>,
+    /// What goes on the clipboard when.
+    pub copies: Vec<Copy>,
 }
 
 impl Script {
@@ -77,6 +93,7 @@ impl Script {
             modifiers: Modifiers::EMPTY,
             pads: BTreeMap::new(),
             steps: Vec::new(),
+            copies: Vec::new(),
         };
         for (index, line) in text.lines().enumerate() {
             let error = |reason| ScriptError { line: index + 1, reason };
@@ -85,12 +102,14 @@ impl Script {
         }
         // A tap ends after what may follow it.
         parser.steps.sort_by_key(|step| step.at);
-        Ok(Self { steps: parser.steps })
+        parser.copies.sort_by_key(|copy| copy.at);
+        Ok(Self { steps: parser.steps, copies: parser.copies })
     }
 
     /// When the last event happens.
     pub fn end(&self) -> Duration {
-        self.steps.last().map_or(Duration::ZERO, |step| step.at)
+        let copy = self.copies.last().map_or(Duration::ZERO, |copy| copy.at);
+        self.steps.last().map_or(Duration::ZERO, |step| step.at).max(copy)
     }
 }
 
@@ -100,6 +119,7 @@ struct Parser {
     modifiers: Modifiers,
     pads: BTreeMap<u8, ControllerState>,
     steps: Vec<Step>,
+    copies: Vec<Copy>,
 }
 
 type Parsed<T> = Result<T, String>;
@@ -133,6 +153,15 @@ impl Parser {
                     piece.push(character);
                 }
                 self.text(piece)
+            }
+            ["copy", text] => {
+                self.copy(ClipboardFormat::Text, text.as_bytes().to_vec());
+                Ok(())
+            }
+            ["copy-png", path] => {
+                let bytes = std::fs::read(path).map_err(|error| format!("cannot read {path}: {error}"))?;
+                self.copy(ClipboardFormat::Png, bytes);
+                Ok(())
             }
             ["pointer", x, y] => {
                 let extent = |size: u32| ReferenceExtent::try_from(i16::try_from(size - 1).unwrap_or(i16::MAX));
@@ -182,6 +211,10 @@ impl Parser {
             }
             _ => Err(format!("cannot understand {:?}", words.join(" "))),
         }
+    }
+
+    fn copy(&mut self, format: ClipboardFormat, bytes: Vec<u8>) {
+        self.copies.push(Copy { at: self.now, format, bytes });
     }
 
     fn pad(&mut self, index: ControllerIndex, words: &[&str]) -> Parsed<()> {
@@ -528,6 +561,22 @@ mod tests {
              pad 0 touch 0 down 0.1 0.2",
         );
         assert_eq!(steps.len(), 11);
+    }
+
+    #[test]
+    fn what_is_copied_has_its_time_and_its_format() {
+        let image = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(&image, b"png").expect("written");
+        let text = format!("at 2s copy-png {}\nat 1s copy \"two words\"", image.path().display());
+        let script = Script::parse(&text, 640, 480).expect("a script");
+        let copy =
+            |seconds, format, bytes: &[u8]| Copy { at: Duration::from_secs(seconds), format, bytes: bytes.into() };
+        assert_eq!(
+            script.copies,
+            [copy(1, ClipboardFormat::Text, b"two words"), copy(2, ClipboardFormat::Png, b"png")]
+        );
+        assert_eq!((script.steps.len(), script.end()), (0, Duration::from_secs(2)));
+        assert!(Script::parse("copy-png /nowhere/at/all", 640, 480).is_err());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
+use lumen_core::lumen1::negotiation::Grants;
 use serde::Serialize;
 
 use crate::capture::{CaptureError, Captured};
@@ -75,7 +76,7 @@ impl Distribution {
 /// If the display cannot be opened, ends, or shows nothing.
 pub fn display(spec: &SessionSpec, duration: Duration, stop: &AtomicBool) -> anyhow::Result<DisplayReport> {
     let _steps = Steps::begin(spec)?;
-    let mut display = display::open(spec)?;
+    let mut display = display::open(spec, Grants::NONE)?;
     let mut capture = display.capture()?;
     let (mut intervals, mut latencies) = (Vec::new(), Vec::new());
     let (mut pictures, mut replaced, mut repeated, mut still) = (0, 0, 0, 0);

@@ -9,6 +9,7 @@ pub mod audio;
 pub mod bench;
 pub mod capture;
 pub mod cli;
+pub mod clipboard;
 pub mod config;
 pub mod daemon;
 pub mod display;

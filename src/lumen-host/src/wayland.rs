@@ -157,6 +157,20 @@ impl<S: State> Link<S> {
         deadline: Instant,
         wake: Option<BorrowedFd<'_>>,
     ) -> Result<Pumped, LinkError> {
+        let wake = wake.map(|wake| PollFd::from_borrowed_fd(wake, PollFlags::IN));
+        self.pump_beside(state, deadline, wake.as_slice())
+    }
+
+    /// As [`pump`](Self::pump), until one of `others` is ready.
+    ///
+    /// # Errors
+    /// [`LinkError::Closed`] once no further event can come.
+    pub fn pump_beside(
+        &mut self,
+        state: &mut S,
+        deadline: Instant,
+        others: &[PollFd<'_>],
+    ) -> Result<Pumped, LinkError> {
         let full = self.flush()?;
         if self.dispatch(state)? > 0 {
             return Ok(Pumped::Events);
@@ -172,7 +186,7 @@ impl<S: State> Link<S> {
         {
             let socket = reader.connection_fd();
             let mut fds = vec![PollFd::from_borrowed_fd(socket, interest)];
-            fds.extend(wake.map(|wake| PollFd::from_borrowed_fd(wake, PollFlags::IN)));
+            fds.extend(others.iter().cloned());
             match poll(&mut fds, Some(&timespec(left))) {
                 Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(Pumped::Nothing),
                 Ok(_) => {}
@@ -295,6 +309,15 @@ impl Desk {
             .find(|seat| seat.name.as_deref() == Some(name))
             .map(|seat| seat.proxy.clone())
             .ok_or_else(|| LinkError::Missing(format!("the compositor has no seat {name}")))
+    }
+
+    /// Some seat: where nothing is known of any, there is only one.
+    ///
+    /// # Errors
+    /// [`LinkError::Missing`] if there is none.
+    pub fn any_seat(&self) -> Result<WlSeat, LinkError> {
+        let first = self.seats.values().next().map(|seat| seat.proxy.clone());
+        first.ok_or_else(|| LinkError::Missing("the compositor has no seat".to_owned()))
     }
 
     fn find(&self, interface: &str) -> Option<(u32, u32)> {

@@ -132,6 +132,12 @@ fn a_running_host_is_managed() {
     assert_eq!(*host.sessions.regranted.lock().expect("unpoisoned"), ["Couch"]);
     let (_, out, _) = run(lumen().args(["clients", "grant", "Couch", "--input", "none"]).args(&at));
     assert_eq!(out, "Couch may: watch; only Test card.\n");
+    let streams = |clipboard, microphone| {
+        let asked = ["clients", "grant", "Couch", "--clipboard", clipboard, "--microphone", microphone];
+        run(lumen().args(asked).args(&at)).1
+    };
+    assert_eq!(streams("on", "on"), "Couch may: watch, clipboard, microphone; only Test card.\n");
+    assert_eq!(streams("off", "on"), "Couch may: watch, microphone; only Test card.\n");
     let (ok, _, error) = run(lumen().args(["clients", "grant", "Couch", "--input", "none,keyboard"]).args(&at));
     assert!(!ok && error.contains("stand alone"), "{error}");
     let (ok, _, error) = run(lumen().args(["clients", "grant", "Couch"]).args(&at));

@@ -29,6 +29,8 @@ fn declared(name: &str, client: &TestClient) -> ClientConfig {
         fingerprint: Some(client.certificate().fingerprint()),
         input: None,
         apps: None,
+        clipboard: None,
+        microphone: None,
     }
 }
 

@@ -148,6 +148,8 @@ fn what_is_declared_is_shown_and_not_changed() {
             fingerprint: Some(client.certificate().fingerprint()),
             input: Some(Vec::new()),
             apps: None,
+            clipboard: None,
+            microphone: None,
         }];
     });
     let browser = Browser::of(&host).logged_in();

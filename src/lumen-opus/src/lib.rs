@@ -46,6 +46,19 @@ impl PacketDuration {
         }
     }
 
+    /// The duration of so many samples per channel; `None` where Opus has no such frame.
+    pub const fn from_samples(samples: usize) -> Option<Self> {
+        match samples {
+            120 => Some(Self::Ms2_5),
+            240 => Some(Self::Ms5),
+            480 => Some(Self::Ms10),
+            960 => Some(Self::Ms20),
+            1920 => Some(Self::Ms40),
+            2880 => Some(Self::Ms60),
+            _ => None,
+        }
+    }
+
     /// Samples per channel.
     pub const fn samples(self) -> usize {
         match self {

@@ -18,7 +18,7 @@ use lumen_core::gamestream::sdp::{
     SurroundQuality, choose_profile, negotiate_encryption,
 };
 use lumen_core::gamestream::video::{PacketSize, Sealing, VideoCodec};
-use lumen_core::lumen1::negotiation::{self, Answer, Offer};
+use lumen_core::lumen1::negotiation::{self, Answer, Grants, Offer};
 
 use super::audio::AudioSetup;
 use super::decoder::{self, DecoderSetup};
@@ -34,6 +34,7 @@ use crate::clock::Clock;
 use crate::decode::Decoder;
 use crate::error::ClientError;
 use crate::loss::Lossy;
+use crate::microphone;
 use crate::options::{AudioChannels, Encryption, StreamOptions, Transport};
 use crate::record::{AudioRecorder, VideoRecorder};
 use crate::report::HostReport;
@@ -119,6 +120,7 @@ pub fn connect(plan: Plan, options: &StreamOptions) -> Result<Session, ClientErr
         packet_size: request.packet_size.get(),
         channels: request.channels,
         packet_ms: request.audio_packet_ms,
+        granted: Grants::NONE,
     };
     if let Some((offer, answer, listener)) = agreement.lumen1 {
         let setup = Lumen1Setup {
@@ -131,9 +133,15 @@ pub fn connect(plan: Plan, options: &StreamOptions) -> Result<Session, ClientErr
             video_loss,
             audio_loss: audio_loss(options),
             first_frame_timeout: options.first_frame_timeout,
+            save_clipboard: options.save_clipboard.clone(),
         };
         let (control, socket, started) = lumen1::start(&shared, setup)?;
         threads.list.extend(started);
+        facts.granted = answer.grants;
+        if let Some(source) = options.microphone.as_ref().filter(|_| answer.grants.contains(Grants::MICROPHONE)) {
+            threads.list.push(microphone::start(&shared, source, control.clone())?);
+        }
+        warn_of_refusals(options, answer.grants);
         let parts = [(plan.reply.session_url.encrypted, "rtsp"), (true, "lumen/1")];
         facts.host.encrypted = joined(&parts);
         facts.host.same_clock = same_clock(&socket);
@@ -143,6 +151,7 @@ pub fn connect(plan: Plan, options: &StreamOptions) -> Result<Session, ClientErr
         return Ok(Session::new(shared, control, threads, facts, options.clone()));
     }
 
+    warn_of_refusals(options, Grants::NONE);
     let mode = if request.control_is_v2() { EnvelopeMode::V2 } else { EnvelopeMode::Legacy };
     let connect_data = agreement.control.connect_data.unwrap_or(ConnectData(0)).0;
     let control_address = at_port(plan.host, agreement.control.port);
@@ -190,6 +199,22 @@ fn joined(parts: &[(bool, &str)]) -> String {
 
 pub(super) fn audio_loss(options: &StreamOptions) -> Lossy {
     Lossy::new(options.loss.audio_percent, options.loss.burst, options.loss.seed.wrapping_add(1))
+}
+
+/// The streams beside picture, sound and input that are wanted.
+pub(super) fn wanted_streams(options: &StreamOptions) -> Grants {
+    let either = [(options.clipboard, Grants::CLIPBOARD), (options.microphone.is_some(), Grants::MICROPHONE)];
+    let wanted = either.into_iter().filter(|(wanted, _)| *wanted);
+    wanted.fold(Grants::NONE, |all, (_, stream)| all.with(stream))
+}
+
+/// A stream goes on without what it was not granted.
+pub(super) fn warn_of_refusals(options: &StreamOptions, granted: Grants) {
+    for (stream, name) in [(Grants::CLIPBOARD, "clipboard"), (Grants::MICROPHONE, "microphone")] {
+        if wanted_streams(options).contains(stream) && !granted.contains(stream) {
+            tracing::warn!("the host does not grant the {name}; it grants it over lumen/1 alone, to clients that may");
+        }
+    }
 }
 
 /// The offer of lumen/1 in a description, if it is wanted.
@@ -258,7 +283,7 @@ fn negotiate(
     };
     let listener = Listener::new(shared, &layout, options.audio_packet_ms, recorder)?;
     let lumen1 = match lumen1 {
-        Some(offer) => Some((offer, lumen1::answer(&offer), listener)),
+        Some(offer) => Some((offer, lumen1::answer(&offer, wanted_streams(options)), listener)),
         None => {
             let socket = connected(at_port(plan.host, audio_setup.port))
                 .map_err(|error| ClientError::local("cannot open the audio socket", error))?;

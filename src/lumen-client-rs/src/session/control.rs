@@ -13,6 +13,7 @@ use lumen_core::gamestream::control::{
     ClientMessage, ControlCipher, EnvelopeMode, Framing, HostMessage, Reliability, Side, Termination,
 };
 use lumen_core::gamestream::input::{HapticsEnable, InputEvent};
+use lumen_core::lumen1::message::ClipboardFormat;
 use lumen_core::time::Timestamp;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -44,6 +45,10 @@ pub enum Command {
     Disconnect,
     Vanish,
     ChangeAddress,
+    /// New content of the clipboard.
+    Clipboard(ClipboardFormat, Vec<u8>),
+    /// A packet of the microphone, and its first sample at 48 kHz.
+    Microphone(Vec<u8>, u32),
 }
 
 /// Where commands arrive.
@@ -88,6 +93,16 @@ impl ControlHandle {
     /// Goes on from another address, where the protocol can.
     pub fn change_address(&self) {
         self.command(Command::ChangeAddress);
+    }
+
+    /// Sends new content of the clipboard, where the protocol can.
+    pub fn clipboard(&self, format: ClipboardFormat, bytes: Vec<u8>) {
+        self.command(Command::Clipboard(format, bytes));
+    }
+
+    /// Sends a packet of the microphone whose first sample is `timestamp`, where the protocol can.
+    pub fn microphone(&self, packet: Vec<u8>, timestamp: u32) {
+        self.command(Command::Microphone(packet, timestamp));
     }
 
     /// Wakes the thread.
@@ -183,7 +198,7 @@ impl Control {
                 Ok(Command::Send(message)) => self.say(&message, message.channel()),
                 Ok(Command::Vanish) => return Flow::Done,
                 // GameStream's host follows its pings; ENet has no such thing.
-                Ok(Command::ChangeAddress) => {}
+                Ok(Command::ChangeAddress | Command::Microphone(..) | Command::Clipboard(..)) => {}
                 // Without a handle nobody waits for anything any more.
                 Ok(Command::Disconnect) | Err(mpsc::TryRecvError::Disconnected) if self.leave_by.is_none() => {
                     self.host.disconnect_later(self.peer, 0);

@@ -1,8 +1,10 @@
 //! A stream over lumen/1: one thread drives the client's end of the protocol, which is lumen-core's, between its socket,
 //! the decoder and the sound.
 
+use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError, TrySendError};
@@ -13,9 +15,11 @@ use lumen_core::fec::scheme::{self, Scheme};
 use lumen_core::gamestream::control::{ClientMessage, Framing, HostMessage, RawMessage};
 use lumen_core::gamestream::input::{HapticsEnable, InputEvent};
 use lumen_core::lumen1::header::{PacketHeader, Stream};
-use lumen_core::lumen1::message::CloseCode;
+use lumen_core::lumen1::message::{ClipboardFormat, CloseCode};
 use lumen_core::lumen1::negotiation::{Answer, Grants, Offer, Schemes};
-use lumen_core::lumen1::session::{Client, ClientConfig, ClientEvent, Ended, ReceiveError, References, SessionConfig};
+use lumen_core::lumen1::session::{
+    Client, ClientConfig, ClientEvent, Ended, ReceiveError, References, SendError, SessionConfig,
+};
 use lumen_core::lumen1::{DropReason, Frame};
 use lumen_core::time::Timestamp;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -44,8 +48,8 @@ const NEXT_WAY: Duration = Duration::from_millis(100);
 /// How often the end is said: each may be lost.
 const GOODBYES: usize = 3;
 
-/// What this client takes of an offer.
-pub fn answer(offer: &Offer) -> Answer {
+/// What this client takes of an offer, of which it wants the streams `wanted`.
+pub fn answer(offer: &Offer, wanted: Grants) -> Answer {
     let mut random = [0; 16];
     entropy(&mut random);
     let schemes = match scheme::Receiver::here() {
@@ -57,7 +61,7 @@ pub fn answer(offer: &Offer) -> Answer {
         random,
         datagram: offer.datagram,
         schemes,
-        grants: Grants::NONE,
+        grants: offer.grants.and(wanted),
         max_frame: MAX_FRAME,
     }
 }
@@ -75,6 +79,8 @@ pub struct Lumen1Setup {
     pub video_loss: Lossy,
     pub audio_loss: Lossy,
     pub first_frame_timeout: Duration,
+    /// Where contents of the clipboard are written, if somewhere.
+    pub save_clipboard: Option<PathBuf>,
 }
 
 /// Starts all threads of the stream.
@@ -119,6 +125,9 @@ pub fn start(
         no_way: false,
         first_frame_timeout: setup.first_frame_timeout,
         over: false,
+        clipboard: VecDeque::new(),
+        save_clipboard: setup.save_clipboard,
+        saved: 0,
         buffer: Vec::new(),
     };
     let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
@@ -152,6 +161,10 @@ struct Thread {
     no_way: bool,
     first_frame_timeout: Duration,
     over: bool,
+    /// Contents of the clipboard that are not on their way yet.
+    clipboard: VecDeque<(ClipboardFormat, Vec<u8>)>,
+    save_clipboard: Option<PathBuf>,
+    saved: u32,
     buffer: Vec<u8>,
 }
 
@@ -167,6 +180,7 @@ impl Thread {
         let mut buffer = vec![0; usize::from(u16::MAX)];
         while self.obey() == Flow::On {
             self.hear_decoder();
+            self.send_clipboard();
             self.transmit();
             self.events();
             if self.over {
@@ -187,6 +201,12 @@ impl Thread {
                 // GameStream's own housekeeping: this protocol has its own.
                 Ok(Command::Send(message)) => tracing::debug!(?message, "not sent: lumen/1 has no such message"),
                 Ok(Command::ChangeAddress) => self.change_address(),
+                Ok(Command::Clipboard(format, bytes)) => self.clipboard.push_back((format, bytes)),
+                Ok(Command::Microphone(packet, timestamp)) => {
+                    if let Err(error) = self.client.send_microphone(&packet, timestamp) {
+                        tracing::debug!(%error, "a packet of the microphone was not sent");
+                    }
+                }
                 Ok(Command::Vanish) => return Flow::Done,
                 // Without a handle nobody waits for anything any more.
                 Ok(Command::Disconnect) | Err(TryRecvError::Disconnected) => {
@@ -196,6 +216,33 @@ impl Thread {
                 Err(TryRecvError::Empty) => return Flow::On,
             }
         }
+    }
+
+    /// Contents go one after the other: what is on its way takes the place of the next.
+    fn send_clipboard(&mut self) {
+        while let Some((format, bytes)) = self.clipboard.front() {
+            match self.client.send_clipboard(*format, bytes) {
+                Ok(()) => _ = self.shared.clipboard_sent.fetch_add(1, Ordering::Relaxed),
+                Err(SendError::Full(full)) if full.held > 0 => return,
+                Err(error) => tracing::warn!(%error, bytes = bytes.len(), "the clipboard is not sent"),
+            }
+            self.clipboard.pop_front();
+        }
+    }
+
+    fn copied(&mut self, format: ClipboardFormat, bytes: Vec<u8>) {
+        if let Some(directory) = &self.save_clipboard {
+            self.saved += 1;
+            let ending = match format {
+                ClipboardFormat::Text => "txt",
+                ClipboardFormat::Png => "png",
+            };
+            let path = directory.join(format!("{}.{ending}", self.saved));
+            if let Err(source) = std::fs::write(&path, &bytes) {
+                self.shared.fail(ClientError::File { action: "write", path, source });
+            }
+        }
+        self.shared.copied(format, bytes);
     }
 
     /// Says goodbye. A host that does not hear it notices by the silence.
@@ -287,8 +334,9 @@ impl Thread {
                         Err(error) => tracing::debug!(%error, "an answer to an input device was dropped"),
                     }
                 }
+                ClientEvent::Clipboard(format, bytes) => self.copied(format, bytes),
                 // Nothing of this was asked for.
-                ClientEvent::CursorShape { .. } | ClientEvent::CursorPosition(_) | ClientEvent::Clipboard(..) => {}
+                ClientEvent::CursorShape { .. } | ClientEvent::CursorPosition(_) => {}
                 ClientEvent::Ended(ended) => {
                     self.shared.end(match ended {
                         Ended::Closed(CloseCode::Done, _) => Ending::ClosedByHost,

@@ -3,7 +3,7 @@
 
 mod audio;
 mod connect;
-mod control;
+pub(crate) mod control;
 mod decoder;
 mod listener;
 mod lumen1;
@@ -11,7 +11,7 @@ mod lumen1;
 mod native;
 mod rtsp;
 mod sockets;
-mod state;
+pub(crate) mod state;
 mod summary;
 mod video;
 
@@ -30,6 +30,8 @@ use control::ControlHandle;
 pub(crate) use native::{NativePlan, start as start_natively};
 use state::Shared;
 use summary::Facts;
+
+use lumen_core::lumen1::message::ClipboardFormat;
 
 use crate::analysis::Analysis;
 use crate::error::ClientError;
@@ -87,6 +89,16 @@ impl Session {
     /// Sends any message of the control channel.
     pub fn send_message(&self, message: ClientMessage) {
         self.control.send(message);
+    }
+
+    /// Puts content on the clipboard of the session. Does nothing over GameStream, or without the grant.
+    pub fn copy(&self, format: ClipboardFormat, bytes: Vec<u8>) {
+        self.control.clipboard(format, bytes);
+    }
+
+    /// What was copied in the session so far, the newest last; old contents are dropped.
+    pub fn copied(&self) -> Vec<(ClipboardFormat, Vec<u8>)> {
+        self.shared.lock().clipboard.iter().map(|(_, format, bytes)| (*format, bytes.clone())).collect()
     }
 
     /// Goes on from another local address, as after a change of the network. Does nothing over GameStream.
@@ -162,6 +174,7 @@ impl Session {
         let end = self.options.duration.map(|duration| begin + duration);
         let mut steps = self.options.script.as_ref().map_or(&[][..], |script| &script.steps).iter();
         let mut next = steps.next();
+        let mut copies = self.options.script.as_ref().map_or(&[][..], |script| &script.copies).iter().peekable();
         let over = |now: Instant| {
             end.is_some_and(|end| now >= end)
                 && (end.is_some_and(|end| now >= end + FRAMES_TIMEOUT)
@@ -177,7 +190,12 @@ impl Session {
                 next = steps.next();
                 continue;
             }
-            let due = next.map(|step| begin + step.at);
+            if let Some(copy) = copies.next_if(|copy| begin + copy.at <= now) {
+                self.copy(copy.format, copy.bytes.clone());
+                continue;
+            }
+            let copy = copies.peek().map(|copy| copy.at);
+            let due = next.map(|step| step.at).into_iter().chain(copy).min().map(|at| begin + at);
             let end = end.filter(|end| *end > now);
             let until = [Some(now + INTERRUPT_INTERVAL), due, end].into_iter().flatten().min().unwrap_or(now);
             self.shared.wait(until, |state| (state.ending != Ending::Running).then_some(()));

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use lumen_core::gamestream::sdp::{AudioQuality, ClientBitrate, Matrix, Range, ReferenceFrames};
 use lumen_core::lumen1::native::{Reply, Request, Verb, Wish};
+use lumen_core::lumen1::negotiation::Grants;
 
-use super::connect::{Threads, audio_loss, profile_name, wanted_profiles};
+use super::connect::{Threads, audio_loss, profile_name, wanted_profiles, wanted_streams, warn_of_refusals};
 use super::decoder::DecoderSetup;
 use super::listener::Listener;
 use super::lumen1::{self, Lumen1Setup};
@@ -18,6 +19,7 @@ use crate::analysis::Moments;
 use crate::clock::Clock;
 use crate::error::ClientError;
 use crate::loss::Lossy;
+use crate::microphone;
 use crate::native::HostLink;
 use crate::options::{StreamOptions, Transport};
 use crate::record::{AudioRecorder, VideoRecorder};
@@ -53,7 +55,7 @@ pub fn start(plan: NativePlan, options: &StreamOptions) -> Result<Session, Clien
         return Err(wrong("launching", &"the host answers something else"));
     };
     let launched = clock.now();
-    let answer = lumen1::answer(&offer);
+    let answer = lumen1::answer(&offer, wanted_streams(options));
     let Reply::Taken(layout) = link.take(&Request::Take(answer))? else {
         return Err(wrong("agreeing on lumen/1", &"the host answers something else"));
     };
@@ -79,10 +81,15 @@ pub fn start(plan: NativePlan, options: &StreamOptions) -> Result<Session, Clien
         video_loss: Lossy::new(options.loss.video_percent, options.loss.burst, options.loss.seed),
         audio_loss: audio_loss(options),
         first_frame_timeout: options.first_frame_timeout,
+        save_clipboard: options.save_clipboard.clone(),
     };
     let mut threads = Threads { shared: Arc::clone(&shared), list: Vec::new() };
     let (control, socket, started) = lumen1::start(&shared, setup)?;
     threads.list.extend(started);
+    if let Some(source) = options.microphone.as_ref().filter(|_| answer.grants.contains(Grants::MICROPHONE)) {
+        threads.list.push(microphone::start(&shared, source, control.clone())?);
+    }
+    warn_of_refusals(options, answer.grants);
     report.entry = match verb {
         Verb::Launch => "launch".to_owned(),
         Verb::Resume => "resume".to_owned(),
@@ -98,6 +105,7 @@ pub fn start(plan: NativePlan, options: &StreamOptions) -> Result<Session, Clien
         packet_size: answer.datagram.into(),
         channels: wish.channels,
         packet_ms: wish.sound_ms,
+        granted: answer.grants,
     };
     let mut session = Session::new(shared, control, threads.release(), facts, options.clone());
     session.link = Some(link);

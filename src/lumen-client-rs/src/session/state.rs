@@ -5,6 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use lumen_core::gamestream::control::HostMessage;
+use lumen_core::lumen1::message::ClipboardFormat;
 use lumen_core::time::Timestamp;
 
 use crate::analysis::{Analysis, Samples};
@@ -15,6 +16,8 @@ use crate::report::Ending;
 
 /// Messages of the host that are kept; more are dropped.
 const MAX_FEEDBACK: usize = 10_000;
+/// Contents of the clipboard that are kept; older ones are dropped.
+const MAX_CONTENTS: usize = 16;
 
 /// Shared by all threads of a session.
 pub struct Shared {
@@ -23,6 +26,10 @@ pub struct Shared {
     pub stop: AtomicBool,
     pub video_datagrams: Datagrams,
     pub audio_datagrams: Datagrams,
+    /// Packets of the microphone that were sent.
+    pub microphone_packets: AtomicU64,
+    /// Contents of the clipboard that were sent.
+    pub clipboard_sent: AtomicU64,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -43,6 +50,8 @@ pub struct State {
     pub audio: AudioCounters,
     pub ending: Ending,
     pub feedback: Vec<(Timestamp, HostMessage)>,
+    /// What was copied in the session.
+    pub clipboard: Vec<(Timestamp, ClipboardFormat, Vec<u8>)>,
     pub picture: Option<Picture>,
     pub decoder: String,
     /// The first thing that went wrong on this machine.
@@ -76,11 +85,14 @@ impl Shared {
             stop: AtomicBool::new(false),
             video_datagrams: Datagrams::default(),
             audio_datagrams: Datagrams::default(),
+            microphone_packets: AtomicU64::new(0),
+            clipboard_sent: AtomicU64::new(0),
             state: Mutex::new(State {
                 analysis: Analysis::default(),
                 audio: AudioCounters::default(),
                 ending: Ending::Running,
                 feedback: Vec::new(),
+                clipboard: Vec::new(),
                 picture: None,
                 decoder: String::new(),
                 error: None,
@@ -126,6 +138,18 @@ impl Shared {
         if state.feedback.len() < MAX_FEEDBACK {
             state.feedback.push((now, message));
         }
+        drop(state);
+        self.changed();
+    }
+
+    /// Something was copied in the session.
+    pub fn copied(&self, format: ClipboardFormat, bytes: Vec<u8>) {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        if state.clipboard.len() == MAX_CONTENTS {
+            state.clipboard.remove(0);
+        }
+        state.clipboard.push((now, format, bytes));
         drop(state);
         self.changed();
     }

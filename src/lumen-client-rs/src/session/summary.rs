@@ -2,13 +2,15 @@
 
 use std::sync::atomic::Ordering;
 
+use lumen_core::lumen1::message::ClipboardFormat;
+use lumen_core::lumen1::negotiation::Grants;
 use lumen_core::time::Timestamp;
 
 use super::state::Shared;
 use crate::options::Transport;
 use crate::report::{
-    AudioReport, CardReport, ConnectReport, FeedbackReport, HostReport, InputReport, LatencyReport, StreamReport,
-    VideoReport,
+    AudioReport, CardReport, ClipboardReport, ConnectReport, ContentReport, FeedbackReport, HostReport, InputReport,
+    LatencyReport, MicrophoneReport, StreamReport, VideoReport,
 };
 
 /// What was agreed at the start and does not change.
@@ -21,6 +23,7 @@ pub struct Facts {
     pub packet_size: u32,
     pub channels: u8,
     pub packet_ms: u8,
+    pub granted: Grants,
 }
 
 /// Everything that is known so far.
@@ -125,10 +128,28 @@ pub fn report(shared: &Shared, facts: &Facts) -> StreamReport {
             to_picture: analysis.input.to_picture.distribution(),
             to_drawing: analysis.input.to_drawing.distribution(),
         },
+        clipboard: ClipboardReport {
+            granted: facts.granted.contains(Grants::CLIPBOARD),
+            sent: count(&shared.clipboard_sent),
+            received: state.clipboard.iter().map(|(at, format, bytes)| content(millis(*at), *format, bytes)).collect(),
+        },
+        microphone: MicrophoneReport {
+            granted: facts.granted.contains(Grants::MICROPHONE),
+            packets: count(&shared.microphone_packets),
+        },
         feedback: state
             .feedback
             .iter()
             .map(|(at, message)| FeedbackReport { at_ms: millis(*at), message: *message })
             .collect(),
     }
+}
+
+fn content(at_ms: f64, format: ClipboardFormat, bytes: &[u8]) -> ContentReport {
+    let text = (format == ClipboardFormat::Text).then(|| String::from_utf8_lossy(bytes).into_owned());
+    let format = match format {
+        ClipboardFormat::Text => "text",
+        ClipboardFormat::Png => "png",
+    };
+    ContentReport { at_ms, format: format.to_owned(), bytes: bytes.len(), text }
 }

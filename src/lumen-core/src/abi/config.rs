@@ -53,7 +53,7 @@ impl LumenConfig {
         Ok(SessionConfig {
             datagram,
             max_frame: or(self.max_frame, usual.max_frame),
-            max_message: or(self.max_message, usual.max_message),
+            max_message: or(self.max_message, 1 << 20),
             grants: Grants(self.grants),
             ..usual
         })

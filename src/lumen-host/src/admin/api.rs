@@ -151,7 +151,7 @@ pub enum PairingResult {
     /// The client may stream.
     Paired {
         /// The client.
-        client: Client,
+        client: Box<Client>,
     },
     /// It came to nothing.
     Failed {

@@ -1,6 +1,9 @@
-//! Audio: a session's sound as interleaved float samples at 48 kHz, and its Opus encoder.
+//! Audio: a session's sound as interleaved float samples at 48 kHz, and its Opus encoder; the client's microphone.
 
 pub mod late;
+pub mod microphone;
+#[cfg(feature = "pipewire")]
+mod node;
 pub mod opus;
 #[cfg(feature = "pipewire")]
 pub mod sink;

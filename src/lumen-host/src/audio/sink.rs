@@ -3,17 +3,17 @@
 //! for the encoder. It outlives its PipeWire: while that is away there is silence, and when it is back so is the sink.
 
 mod ring;
-mod stream;
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use pipewire::stream::Stream;
 
 use crate::mediaserver::Remote;
 
 use super::AudioSource;
+use super::node::{Class, Node, NodeSpec, Sound};
 use ring::Ring;
-use stream::{Shared, Stop};
 
 /// How long PipeWire may take to make the sink.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -73,19 +73,18 @@ impl SessionSound {
     /// If PipeWire does not make the sink in time; the old one is gone then.
     pub fn source(&mut self, channels: u8) -> Result<Box<dyn AudioSource>, SoundError> {
         if self.sink.channels != channels {
-            self.sink.close();
+            self.sink.node.close();
             self.sink = Sink::open(&self.name, &self.remote, channels)?;
         }
-        Ok(Box::new(SinkSource { ring: Arc::clone(&self.sink.shared.ring), channels }))
+        Ok(Box::new(SinkSource { ring: Arc::clone(&self.sink.ring), channels }))
     }
 }
 
 #[derive(Debug)]
 struct Sink {
     channels: u8,
-    shared: Arc<Shared>,
-    stop: Stop,
-    thread: Option<JoinHandle<()>>,
+    ring: Arc<Ring>,
+    node: Node,
 }
 
 impl Sink {
@@ -93,25 +92,33 @@ impl Sink {
         if !matches!(channels, 2 | 6 | 8) {
             return Err(SoundError::Channels(channels));
         }
-        let shared = Arc::new(Shared::new(Ring::new(channels.into())));
-        let (stop, thread) = stream::start(name.to_owned(), remote.clone(), channels, Arc::clone(&shared))?;
-        let sink = Self { channels, shared, stop, thread: Some(thread) };
-        let made = sink.shared.wait_until_made(Instant::now() + PATIENCE);
+        let ring = Arc::new(Ring::new(channels.into()));
+        let spec = NodeSpec { name: name.to_owned(), description: name.to_owned(), class: Class::Sink, channels };
+        let node = Node::start(spec, remote.clone(), Played(Arc::clone(&ring)))?;
+        let made = node.presence().wait_until_made(Instant::now() + PATIENCE);
         made.map_err(|reason| SoundError::NotMade { name: name.to_owned(), reason })?;
-        Ok(sink)
-    }
-
-    fn close(&mut self) {
-        self.stop.stop();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        Ok(Self { channels, ring, node })
     }
 }
 
-impl Drop for Sink {
-    fn drop(&mut self) {
-        self.close();
+/// Fills the ring with what is played.
+struct Played(Arc<Ring>);
+
+impl Sound for Played {
+    fn process(&mut self, stream: &Stream) {
+        while let Some(mut buffer) = stream.dequeue_buffer() {
+            let Some(data) = buffer.datas_mut().first_mut() else { continue };
+            let (start, size) = (data.chunk().offset() as usize, data.chunk().size() as usize);
+            let Some(bytes) = data.data() else { continue };
+            let bytes = bytes.get(start..start.saturating_add(size).min(bytes.len())).unwrap_or_default();
+            self.0.write(
+                bytes.chunks_exact(4).map(|sample| f32::from_le_bytes([sample[0], sample[1], sample[2], sample[3]])),
+            );
+        }
+    }
+
+    fn gone(&mut self) {
+        self.0.clear();
     }
 }
 

@@ -47,13 +47,19 @@ enum Action {
         client: String,
         /// Devices whose input is taken from it, with commas between them: keyboard, pointer, gamepad; `all`; `none` for
         /// a client that only watches
-        #[arg(long, value_delimiter = ',', value_name = "DEVICES", required_unless_present_any = ["apps", "default"])]
+        #[arg(long, value_delimiter = ',', value_name = "DEVICES", required_unless_present_any = ["apps", "clipboard", "microphone", "default"])]
         input: Vec<Devices>,
         /// Title of an application that it may start; may be given several times; `*` for all
         #[arg(long = "app", value_name = "TITLE")]
         apps: Vec<String>,
+        /// Whether it shares the session's clipboard, both ways; over lumen/1 only
+        #[arg(long, value_name = "WHETHER")]
+        clipboard: Option<Switch>,
+        /// Whether its microphone is heard in its session; over lumen/1 only
+        #[arg(long, value_name = "WHETHER")]
+        microphone: Option<Switch>,
         /// Take back what was said about it: what `[grants]` says is in force again
-        #[arg(long, conflicts_with_all = ["input", "apps"])]
+        #[arg(long, conflicts_with_all = ["input", "apps", "clipboard", "microphone"])]
         default: bool,
     },
 }
@@ -80,8 +86,20 @@ impl Devices {
     }
 }
 
+/// What can be said about a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
 /// The grants that a command line asks for, where `before` are those until now.
-fn asked(before: OwnGrants, input: &[Devices], apps: Vec<String>) -> anyhow::Result<OwnGrants> {
+fn asked(
+    before: OwnGrants,
+    input: &[Devices],
+    apps: Vec<String>,
+    [clipboard, microphone]: [Option<Switch>; 2],
+) -> anyhow::Result<OwnGrants> {
     if input.len() > 1 && input.iter().any(|devices| matches!(devices, Devices::All | Devices::None)) {
         bail!("`all` and `none` stand alone");
     }
@@ -91,6 +109,8 @@ fn asked(before: OwnGrants, input: &[Devices], apps: Vec<String>) -> anyhow::Res
     Ok(OwnGrants {
         input: if input.is_empty() { before.input } else { Some(kinds) },
         apps: if titles.is_empty() { before.apps } else { Some(titles) },
+        clipboard: clipboard.map(|switch| switch == Switch::On).or(before.clipboard),
+        microphone: microphone.map(|switch| switch == Switch::On).or(before.microphone),
     })
 }
 
@@ -115,10 +135,11 @@ impl Clients {
                 let renamed = desk.rename(&one(&desk.list()?, &client)?, name)?;
                 writeln!(out, "Renamed: {}.", renamed.name)?;
             }
-            Action::Grant { client, input, apps, default } => {
+            Action::Grant { client, input, apps, clipboard, microphone, default } => {
                 let client = one(&desk.list()?, &client)?;
                 let before = client.grants.clone();
-                let grants = if default { OwnGrants::default() } else { asked(before, &input, apps)? };
+                let streams = [clipboard, microphone];
+                let grants = if default { OwnGrants::default() } else { asked(before, &input, apps, streams)? };
                 let granted = desk.grant(&client, grants)?;
                 writeln!(out, "{} may: {}.", granted.name, granted.may)?;
             }

@@ -32,6 +32,14 @@ pub struct ClientConfig {
     #[serde(default)]
     #[schemars(example = ["Steam"])]
     pub apps: Option<Vec<HostName>>,
+    /// Whether it shares the session's clipboard, both ways. Unset, as `[grants]` says.
+    #[serde(default)]
+    #[schemars(example = &true)]
+    pub clipboard: Option<bool>,
+    /// Whether its microphone is heard in its session. Unset, as `[grants]` says.
+    #[serde(default)]
+    #[schemars(example = &true)]
+    pub microphone: Option<bool>,
 }
 
 /// How a client was declared.
@@ -79,7 +87,12 @@ impl ClientConfig {
 
     /// What is said here about what it may do.
     pub fn grants(&self) -> OwnGrants {
-        OwnGrants { input: self.input.clone(), apps: self.apps.clone() }
+        OwnGrants {
+            input: self.input.clone(),
+            apps: self.apps.clone(),
+            clipboard: self.clipboard,
+            microphone: self.microphone,
+        }
     }
 
     /// Makes a relative certificate path start at `base`.

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use lumen_core::gamestream::input::InputEvent;
+use lumen_core::lumen1::negotiation;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -67,18 +68,26 @@ pub struct Grants {
     /// Titles of the applications that it may start, as clients show them; `*` stands for all. It sees no others.
     #[schemars(example = ["Steam"])]
     pub apps: Vec<HostName>,
+    // A worker may be older than its daemon, and reads what it knows of this: new fields come last.
+    /// Whether it shares the session's clipboard, both ways. Over lumen/1 only.
+    #[schemars(example = &true)]
+    pub clipboard: bool,
+    /// Whether its microphone is heard in its session. Over lumen/1 only.
+    #[schemars(example = &true)]
+    pub microphone: bool,
 }
 
 impl Default for Grants {
     fn default() -> Self {
-        Self { input: InputKind::ALL.to_vec(), apps: HostName::try_from(EVERY.to_owned()).into_iter().collect() }
+        let apps = HostName::try_from(EVERY.to_owned()).into_iter().collect();
+        Self { input: InputKind::ALL.to_vec(), apps, clipboard: false, microphone: false }
     }
 }
 
 impl Grants {
     /// For a client that nobody knows.
     pub const fn nothing() -> Self {
-        Self { input: Vec::new(), apps: Vec::new() }
+        Self { input: Vec::new(), apps: Vec::new(), clipboard: false, microphone: false }
     }
 
     /// Whether input like this is taken.
@@ -90,6 +99,14 @@ impl Grants {
     pub fn allow_app(&self, title: &str) -> bool {
         self.apps.iter().any(|app| app.as_str() == EVERY || app.as_str() == title)
     }
+
+    /// The streams of lumen/1 that may be used.
+    pub fn streams(&self) -> negotiation::Grants {
+        let either =
+            [(self.clipboard, negotiation::Grants::CLIPBOARD), (self.microphone, negotiation::Grants::MICROPHONE)];
+        let granted = either.into_iter().filter(|(granted, _)| *granted);
+        granted.fold(negotiation::Grants::NONE, |all, (_, stream)| all.with(stream))
+    }
 }
 
 impl fmt::Display for Grants {
@@ -99,6 +116,11 @@ impl fmt::Display for Grants {
             0 => f.write_str("watch")?,
             3 => f.write_str("all input")?,
             _ => f.write_str(&kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", "))?,
+        }
+        for (granted, name) in [(self.clipboard, "clipboard"), (self.microphone, "microphone")] {
+            if granted {
+                write!(f, ", {name}")?;
+            }
         }
         if self.apps.iter().any(|app| app.as_str() == EVERY) {
             return Ok(());
@@ -116,6 +138,10 @@ pub struct OwnGrants {
     pub input: Option<Vec<InputKind>>,
     /// Titles of the applications that it may start; `*` stands for all.
     pub apps: Option<Vec<HostName>>,
+    /// Whether it shares the session's clipboard.
+    pub clipboard: Option<bool>,
+    /// Whether its microphone is heard in its session.
+    pub microphone: Option<bool>,
 }
 
 impl OwnGrants {
@@ -124,6 +150,8 @@ impl OwnGrants {
         Grants {
             input: self.input.clone().unwrap_or_else(|| default.input.clone()),
             apps: self.apps.clone().unwrap_or_else(|| default.apps.clone()),
+            clipboard: self.clipboard.unwrap_or(default.clipboard),
+            microphone: self.microphone.unwrap_or(default.microphone),
         }
     }
 }
@@ -150,7 +178,7 @@ mod tests {
 
     #[test]
     fn each_event_belongs_to_one_kind_of_device() {
-        let grants = Grants { input: vec![InputKind::Pointer], apps: vec![title("A")] };
+        let grants = Grants { input: vec![InputKind::Pointer], apps: vec![title("A")], ..Grants::nothing() };
         let text = InputEvent::Text(Text::try_from("a".to_owned()).expect("short"));
         assert!(!grants.allow_input(&text));
         assert!(grants.allow_input(&InputEvent::Scroll(Scroll { axis: ScrollAxis::Vertical, amount: 120 })));
@@ -160,9 +188,36 @@ mod tests {
 
     #[test]
     fn what_a_client_has_of_its_own_comes_before_the_default() {
-        let default = Grants { input: vec![], apps: vec![title("A")] };
-        let own = OwnGrants { input: Some(vec![InputKind::Gamepad]), apps: None };
-        assert_eq!(own.over(&default), Grants { input: vec![InputKind::Gamepad], apps: vec![title("A")] });
+        let default = Grants { apps: vec![title("A")], clipboard: true, ..Grants::nothing() };
+        let own = OwnGrants { input: Some(vec![InputKind::Gamepad]), microphone: Some(true), ..OwnGrants::default() };
+        let may = own.over(&default);
+        assert_eq!(may, Grants { input: vec![InputKind::Gamepad], microphone: true, ..default.clone() });
+        assert_eq!(may.to_string(), "gamepad, clipboard, microphone; only A");
+        let own = OwnGrants { clipboard: Some(false), ..OwnGrants::default() };
+        assert_eq!(own.over(&default), Grants { clipboard: false, ..default.clone() });
         assert_eq!(OwnGrants::default().over(&default), default);
+    }
+
+    #[test]
+    fn streams_are_granted_one_by_one() {
+        let grants = |clipboard, microphone| Grants { clipboard, microphone, ..Grants::default() }.streams();
+        assert_eq!(grants(false, false), negotiation::Grants::NONE);
+        assert_eq!(grants(true, false), negotiation::Grants::CLIPBOARD);
+        assert_eq!(grants(false, true), negotiation::Grants::MICROPHONE);
+        assert_eq!(grants(true, true), negotiation::Grants::CLIPBOARD.with(negotiation::Grants::MICROPHONE));
+    }
+
+    /// Between a daemon and a worker that is older, which must still read who may type.
+    #[test]
+    fn a_worker_that_knows_fewer_grants_reads_those_that_it_knows() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Older {
+            input: Vec<InputKind>,
+            apps: Vec<HostName>,
+        }
+        let grants = Grants { clipboard: true, ..Grants::default() };
+        let bytes = postcard::to_stdvec(&grants).expect("it can be written");
+        let older = Older { input: grants.input.clone(), apps: grants.apps.clone() };
+        assert_eq!(postcard::from_bytes::<Older>(&bytes), Ok(older));
     }
 }

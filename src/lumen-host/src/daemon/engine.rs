@@ -19,7 +19,7 @@ use lumen_core::gamestream::rtsp::{RecordError, RtspCipher, SealedRecord};
 use lumen_core::gamestream::sdp::{SetupReply, StreamKind, StreamRequest, SurroundParams};
 use lumen_core::lumen1;
 use lumen_core::lumen1::keys::RANDOM_LEN;
-use lumen_core::lumen1::negotiation::{Grants, Offer, Schemes};
+use lumen_core::lumen1::negotiation::{Offer, Schemes};
 
 use crate::admin::SessionState;
 use crate::config::{LogConfig, StreamConfig};
@@ -486,16 +486,17 @@ impl Engine {
         let (mut session, mut random) = ([0; 4], [0; RANDOM_LEN]);
         super::random(&mut session);
         super::random(&mut random);
+        let mut state = self.lock();
+        let client = state.of_launch(launch)?;
         let offer = Offer {
             session: lumen1::header::SessionId(u32::from_be_bytes(session)),
             random,
             port: self.config.ports.video,
             datagram: lumen1::DEFAULT_DATAGRAM as u16,
             schemes: Schemes::ALL,
-            grants: Grants::NONE,
+            grants: self.config.store.grants(&Fingerprint::new(client.spec.owner)).streams(),
         };
-        let mut state = self.lock();
-        state.of_launch(launch)?.launch.as_mut()?.offer = Some(offer);
+        client.launch.as_mut()?.offer = Some(offer);
         Some(offer)
     }
 
@@ -575,7 +576,7 @@ impl Engine {
             encoder: self.config.encoder,
         };
         let events = self.this.upgrade().ok_or_else(|| anyhow::anyhow!("the host is shutting down"))?;
-        let worker = worker::spawn(&spec, &self.config.log, events)?;
+        let worker = worker::spawn(&spec, &self.config.store.grants(&owner.fingerprint), &self.config.log, events)?;
         Ok(Session {
             spec,
             worker,

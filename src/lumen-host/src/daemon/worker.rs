@@ -11,7 +11,7 @@ use anyhow::Context;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use crate::config::{LogConfig, LogFormat};
+use crate::config::{Grants, LogConfig, LogFormat};
 use crate::display::steps;
 use crate::encode::{EncoderInfo, EncoderPreference};
 use crate::link::{EndReason, FromWorker, Link, LinkError, SessionId, SessionSpec, ToWorker};
@@ -114,10 +114,16 @@ fn open(pid: u32) -> Option<OwnedFd> {
     pidfd_open(pid, PidfdFlags::empty()).ok()
 }
 
-/// Starts a worker for `spec` and a thread that listens to it.
-pub(super) fn spawn(spec: &SessionSpec, log: &LogConfig, events: Arc<dyn WorkerEvents>) -> anyhow::Result<Worker> {
+/// Starts a worker for `spec`, whose client may do what `may` says, and a thread that listens to it.
+pub(super) fn spawn(
+    spec: &SessionSpec,
+    may: &Grants,
+    log: &LogConfig,
+    events: Arc<dyn WorkerEvents>,
+) -> anyhow::Result<Worker> {
     let (ours, theirs) = Link::pair().context("making the link")?;
     ours.send(&ToWorker::Session(Box::new(spec.clone())), &[]).context("describing the session")?;
+    ours.send(&ToWorker::Grants(Box::new(may.clone())), &[]).context("describing the session")?;
     let format = match log.format {
         LogFormat::Text => "text",
         LogFormat::Json => "json",

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::capture::Capture;
+use crate::clipboard::ClipboardPlace;
 use crate::config::Instance;
 use crate::frame::Mode;
 use crate::input::InputSink;
@@ -78,6 +79,11 @@ pub trait Compositor: Send {
     /// What leads the client's positions to a device that spans the desktop, where its pictures do not.
     fn fitted(&self, device: Box<dyn InputSink>) -> Box<dyn InputSink> {
         device
+    }
+
+    /// Where its clipboard is, if others can be let share it.
+    fn clipboard(&self) -> Option<ClipboardPlace> {
+        None
     }
 
     /// `Some` once it is gone, with what is known about why. Returns at once.

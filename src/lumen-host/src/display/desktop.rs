@@ -5,12 +5,17 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use lumen_core::lumen1::negotiation::Grants;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::audio::AudioSource;
+use crate::audio::microphone;
+#[cfg(feature = "pipewire")]
+use crate::audio::microphone::{Microphone, MicrophoneInlet};
 #[cfg(feature = "pipewire")]
 use crate::audio::sink::SessionSound;
 use crate::capture::Capture;
+use crate::clipboard::ClipboardPlace;
 use crate::config::OnExit;
 use crate::frame::Mode;
 use crate::input::kernel::{KernelInput, KernelInputError};
@@ -84,8 +89,13 @@ pub struct Desktop {
     compositor: Box<dyn Compositor>,
     #[cfg(feature = "pipewire")]
     sound: Option<SessionSound>,
-    _mediaserver: Option<MediaServer>,
+    /// Made when its client first has one, and kept: programs keep what they record from.
+    #[cfg(feature = "pipewire")]
+    microphone: Option<Microphone>,
+    mediaserver: Option<MediaServer>,
     session: String,
+    #[cfg(feature = "pipewire")]
+    owner: String,
     app: AppSpec,
     /// Since when the application is gone that the session ends with.
     ended: Option<Instant>,
@@ -96,11 +106,12 @@ pub struct Desktop {
 }
 
 impl Desktop {
-    /// Starts everything.
+    /// Starts everything. `granted` are the streams that the client may use beside picture and sound: programs that record
+    /// find their microphone when they start, and need not change to it.
     ///
     /// # Errors
     /// Whatever could not be started; the rest is ended then.
-    pub fn open(spec: &SessionSpec) -> Result<Self, DisplayError> {
+    pub fn open(spec: &SessionSpec, granted: Grants) -> Result<Self, DisplayError> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&spec.directory).map_err(|error| {
             DisplayError::Failed {
                 backend: spec.app.display.as_str(),
@@ -123,8 +134,23 @@ impl Desktop {
                 .inspect_err(|error| tracing::warn!(%error, "the session has no sound"))
                 .ok()
         });
+        // In a PipeWire of its own its sink and microphone are the only ones. This variable sends programs to the sink even
+        // when they record.
         #[cfg(feature = "pipewire")]
-        environment.extend(sound.iter().flat_map(SessionSound::environment));
+        let alone = mediaserver.as_ref().is_some_and(MediaServer::is_private);
+        #[cfg(feature = "pipewire")]
+        let variables = sound.iter().flat_map(SessionSound::environment);
+        #[cfg(feature = "pipewire")]
+        environment.extend(variables.filter(|(name, _)| !alone || name != "PIPEWIRE_NODE"));
+        environment.extend(mediaserver.iter().flat_map(|_| microphone::environment(&session)));
+        #[cfg(feature = "pipewire")]
+        let microphone = mediaserver.as_ref().filter(|_| granted.contains(Grants::MICROPHONE)).and_then(|server| {
+            let made = Microphone::open(&session, &spec.owner_name, server.remote())
+                .and_then(|microphone| microphone.wait_until_made().map(|()| microphone));
+            made.inspect_err(|error| tracing::warn!(%error, "the client's microphone is not heard")).ok()
+        });
+        #[cfg(not(feature = "pipewire"))]
+        let _ = granted;
         let compositor = choose::start(
             spec.app.display,
             &CompositorSpec {
@@ -142,8 +168,9 @@ impl Desktop {
         #[cfg(feature = "pipewire")]
         {
             desktop.sound = sound;
+            desktop.microphone = microphone;
         }
-        desktop._mediaserver = mediaserver;
+        desktop.mediaserver = mediaserver;
         desktop.in_use = in_use;
         Ok(desktop)
     }
@@ -162,7 +189,11 @@ impl Desktop {
             compositor,
             #[cfg(feature = "pipewire")]
             sound: None,
-            _mediaserver: None,
+            #[cfg(feature = "pipewire")]
+            microphone: None,
+            mediaserver: None,
+            #[cfg(feature = "pipewire")]
+            owner: spec.owner_name.clone(),
             app: spec.app.clone(),
             pads: None,
             session: spec.id.to_string(),
@@ -221,6 +252,21 @@ impl VirtualDisplay for Desktop {
             None => {}
         }
         Box::new(crate::audio::Silence::new(channels))
+    }
+
+    #[cfg(feature = "pipewire")]
+    fn microphone(&mut self) -> Option<MicrophoneInlet> {
+        if self.microphone.is_none() {
+            let server = self.mediaserver.as_ref()?;
+            self.microphone = Microphone::open(&self.session, &self.owner, server.remote())
+                .inspect_err(|error| tracing::warn!(%error, "the client's microphone is not heard"))
+                .ok();
+        }
+        self.microphone.as_ref().map(Microphone::inlet)
+    }
+
+    fn clipboard(&self) -> Option<ClipboardPlace> {
+        self.compositor.clipboard()
     }
 
     fn poll(&mut self) -> DisplayState {

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use crate::capture::Capture;
 use crate::capture::mailbox::{Mailbox, MailboxCapture};
 use crate::capture::pipewire::{NodeStream, Wanted};
+use crate::clipboard::ClipboardPlace;
 use crate::config::Instance;
 use crate::frame::Mode;
 use crate::input::InputSink;
@@ -255,6 +256,10 @@ impl Compositor for Kwin {
             (error, _) => failed(error.to_string()),
         })?;
         Ok(Box::new(input))
+    }
+
+    fn clipboard(&self) -> Option<ClipboardPlace> {
+        Some(ClipboardPlace::Wayland { socket: self.socket.clone(), seat: None })
     }
 
     fn gone(&mut self) -> Option<String> {

@@ -26,8 +26,12 @@ pub mod wlroots;
 
 use std::path::Path;
 
+use lumen_core::lumen1::negotiation::Grants;
+
 use crate::audio::AudioSource;
+use crate::audio::microphone::MicrophoneInlet;
 use crate::capture::Capture;
+use crate::clipboard::ClipboardPlace;
 use crate::config::DisplayKind;
 use crate::frame::Mode;
 use crate::input::InputSink;
@@ -123,6 +127,16 @@ pub trait VirtualDisplay: Send {
     /// The sound of this display with `channels` channels (2, 6 or 8). Silence where there is no sound server.
     fn audio(&mut self, channels: u8) -> Box<dyn AudioSource>;
 
+    /// Where the client's microphone is heard, if it can be: programs of this display record from it from now on.
+    fn microphone(&mut self) -> Option<MicrophoneInlet> {
+        None
+    }
+
+    /// Where its clipboard is, if others can be let share it.
+    fn clipboard(&self) -> Option<ClipboardPlace> {
+        None
+    }
+
     /// Looks whether display and application are still there; called often, returns at once.
     fn poll(&mut self) -> DisplayState {
         DisplayState::Running
@@ -137,17 +151,18 @@ pub fn clean_up(session: &str, directory: &Path) {
     process::remove(directory);
 }
 
-/// Makes the display that a session asks for, and starts its application on it.
+/// Makes the display that a session asks for, and starts its application on it. `granted` are the streams that its client
+/// may use beside picture and sound.
 ///
 /// # Errors
 /// Whatever stands against it; nothing is left behind then.
-pub fn open(spec: &SessionSpec) -> Result<Box<dyn VirtualDisplay>, DisplayError> {
+pub fn open(spec: &SessionSpec, granted: Grants) -> Result<Box<dyn VirtualDisplay>, DisplayError> {
     // The card shows a short mark of the session, so that its client can tell its own picture.
     let card = |ground| Testcard::on(ground, spec.mode, spec.id.mark(), &spec.owner_name);
     match spec.app.display {
         DisplayKind::Testcard => Ok(Box::new(card(Ground::Plain)?)),
         DisplayKind::TestcardMotion => Ok(Box::new(card(Ground::Motion)?)),
         DisplayKind::Auto if spec.app.command.is_empty() => Ok(Box::new(card(Ground::Plain)?)),
-        _ => Ok(Box::new(desktop::Desktop::open(spec)?)),
+        _ => Ok(Box::new(desktop::Desktop::open(spec, granted)?)),
     }
 }

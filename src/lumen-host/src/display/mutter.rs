@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use crate::capture::Capture;
 use crate::capture::mailbox::{Mailbox, MailboxCapture, Size};
 use crate::capture::pipewire::{NodeStream, Wanted};
+use crate::clipboard::ClipboardPlace;
 use crate::config::Instance;
 use crate::frame::Mode;
 use crate::input::InputSink;
@@ -394,6 +395,10 @@ impl Compositor for Mutter {
             }
         };
         Ok(Box::new(RemoteInput::new(devices, size)))
+    }
+
+    fn clipboard(&self) -> Option<ClipboardPlace> {
+        Some(ClipboardPlace::Mutter(Arc::clone(&self.target)))
     }
 
     fn gone(&mut self) -> Option<String> {

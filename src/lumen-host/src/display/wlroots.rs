@@ -21,6 +21,7 @@ use std::time::Instant;
 
 use crate::capture::Capture;
 use crate::capture::wayland::WaylandCapture;
+use crate::clipboard::ClipboardPlace;
 use crate::config::Instance;
 use crate::frame::Mode;
 use crate::input::InputSink;
@@ -185,6 +186,11 @@ impl Compositor for Sway {
 
     fn input(&mut self) -> Result<Box<dyn InputSink>, DisplayError> {
         Ok(Box::new(self.input.clone()))
+    }
+
+    fn clipboard(&self) -> Option<ClipboardPlace> {
+        let seat = Some(self.host.seat().to_owned());
+        Some(ClipboardPlace::Wayland { socket: self.place.wayland.clone(), seat })
     }
 
     fn gone(&mut self) -> Option<String> {

@@ -311,7 +311,7 @@ impl PairingServer {
             Ok(client) => {
                 tracing::info!(%address, client = client.name, fingerprint = %client.fingerprint, "paired");
                 self.state().outcomes.paired += 1;
-                result.send_replace(Some(PairingResult::Paired { client }));
+                result.send_replace(Some(PairingResult::Paired { client: Box::new(client) }));
                 Ok(())
             }
             Err(reason) => {

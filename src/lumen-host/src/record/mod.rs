@@ -15,6 +15,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use lumen_core::lumen1::negotiation::Grants;
 use lumen_opus::{Encoder as OpusEncoder, EncoderConfig as OpusEncoderConfig, PacketDuration};
 use serde::Serialize;
 
@@ -89,7 +90,7 @@ pub struct Summary {
 pub fn record(options: &RecordOptions, out: impl Write + Seek, stop: &AtomicBool) -> anyhow::Result<Summary> {
     // Dropped in reverse: the steps after the session run when all of it has ended.
     let _steps = Steps::begin(&options.session)?;
-    let mut display = display::open(&options.session)?;
+    let mut display = display::open(&options.session, Grants::NONE)?;
     let mut capture = display.capture()?;
     let passage = VideoPassage::new(options.codec)?;
     let config = encoder_config(options, passage.max_frame_bytes());

@@ -20,11 +20,13 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use lumen_core::loss_control::FrameParity;
 use lumen_core::lumen1::message::CloseCode;
+use lumen_core::lumen1::negotiation;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
 use crate::audio::{AudioSource, late};
 use crate::capture::{self, Capture};
+use crate::clipboard::Clipboard;
 use crate::config::Grants;
 use crate::display::steps::Steps;
 use crate::display::{self, DisplayError, DisplayState, VirtualDisplay};
@@ -48,6 +50,8 @@ const FEEDBACK_INTERVAL: Duration = Duration::from_millis(8);
 const STATS_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a lost daemon is looked for.
 const REUNION_INTERVAL: Duration = Duration::from_millis(50);
+/// What its client may do follows the session's description at once.
+const GRANTS_PATIENCE: Duration = Duration::from_secs(10);
 /// For so long keys stay held while a daemon that said that another one follows is away.
 const HOLD_LIMIT: Duration = Duration::from_secs(3);
 
@@ -62,11 +66,15 @@ pub fn run_worker(fd: OwnedFd) -> anyhow::Result<()> {
     else {
         anyhow::bail!("the daemon did not describe the session");
     };
+    let granted = match link.receive(Some(GRANTS_PATIENCE)).context("waiting for the client's grants")? {
+        Some((ToWorker::Grants(grants), _)) => grants.streams(),
+        _ => negotiation::Grants::NONE,
+    };
     let _ = link.send(&FromWorker::Started(std::process::id()), &[]);
     let span = tracing::info_span!("session", id = %spec.id, client = %spec.owner_name, app = %spec.app.title);
     let _entered = span.enter();
     let (session, directory) = (spec.id.to_string(), spec.directory.clone());
-    let reason = match Opening::begin(&spec).and_then(|opening| Ok((opening, Waker::new()?))) {
+    let reason = match Opening::begin(&spec, granted).and_then(|opening| Ok((opening, Waker::new()?))) {
         Ok((opening, notice)) => {
             let mut worker = Worker::new(*spec, link, opening, notice);
             let reason = worker.run();
@@ -137,6 +145,10 @@ struct Lumen1 {
     id: lumen_core::lumen1::header::SessionId,
     stream: Lumen1Stream,
     grants: Grants,
+    /// Streams that it took of the offer.
+    taken: negotiation::Grants,
+    /// Of the session, shared with the client.
+    clipboard: Option<Clipboard>,
     /// Since the last report.
     asked: Asked,
     /// Packets and missing ones of all reports.
@@ -268,7 +280,9 @@ impl Worker {
             }
             ToWorker::Grants(grants) => {
                 if let Some(lumen1) = self.stream.as_mut().and_then(|stream| stream.lumen1.as_mut()) {
+                    lumen1.stream.restrict(grants.streams());
                     lumen1.grants = *grants;
+                    self.share();
                 }
             }
             ToWorker::VideoSocket(client) => {
@@ -329,6 +343,11 @@ impl Worker {
                 // The other door for input: what is not granted never reaches the session.
                 Lumen1Event::Input(event) if lumen1.grants.allow_input(&event) => self.input.handle(&event),
                 Lumen1Event::Input(_) => lumen1.asked.input_refused += 1,
+                Lumen1Event::Clipboard(content) => {
+                    if let Some(clipboard) = &lumen1.clipboard {
+                        clipboard.set(content);
+                    }
+                }
                 Lumen1Event::KeyFrame => lumen1.asked.key_frames += 1,
                 Lumen1Event::Invalidate => lumen1.asked.invalidations += 1,
                 Lumen1Event::At(client) => {
@@ -389,6 +408,7 @@ impl Worker {
         }
         self.input.open(input);
         self.stage = Stage::Open(display);
+        self.share();
         self.tell(&FromWorker::Ready);
         Ok(())
     }
@@ -408,14 +428,42 @@ impl Worker {
         let stats: Arc<StreamStats> = Arc::default();
         let lumen1 = lumen1.map(|(lumen1, grants)| {
             let stream = Lumen1Stream::start(&spec, &lumen1, Arc::clone(&stats), self.notice.clone())?;
-            anyhow::Ok(Lumen1 { id: lumen1.offer.session, stream, grants, asked: Asked::default(), reported: (0, 0) })
+            // They may have changed since the offer.
+            stream.restrict(grants.streams());
+            let (id, taken) = (lumen1.offer.session, lumen1.answer.grants);
+            let (clipboard, asked) = (None, Asked::default());
+            anyhow::Ok(Lumen1 { id, stream, grants, taken, clipboard, asked, reported: (0, 0) })
         });
         let lumen1 =
             lumen1.transpose().map_err(|error| EndReason::Failed(format!("no stream can start: {error:#}")))?;
         self.stream =
             Some(Stream { spec, stats, video: None, audio: None, lumen1, control: None, late: LateMedia::default() });
         self.alone_since = None;
+        self.share();
         Ok(())
+    }
+
+    /// What the client of a stream over lumen/1 took beside picture and sound finds its place in the session, as soon as
+    /// that is there.
+    fn share(&mut self) {
+        let Stage::Open(display) = &mut self.stage else { return };
+        let Some(lumen1) = self.stream.as_mut().and_then(|stream| stream.lumen1.as_mut()) else { return };
+        let may = lumen1.taken.and(lumen1.grants.streams());
+        if !may.contains(negotiation::Grants::CLIPBOARD) {
+            lumen1.clipboard = None;
+        } else if lumen1.clipboard.is_none() {
+            match display.clipboard().map(|place| Clipboard::start(place, lumen1.stream.clipboard())) {
+                Some(Ok(clipboard)) => lumen1.clipboard = Some(clipboard),
+                Some(Err(error)) => tracing::warn!(%error, "the clipboard is not shared"),
+                None => tracing::info!("the clipboard is not shared: lumen cannot get at that of this display"),
+            }
+        }
+        if may.contains(negotiation::Grants::MICROPHONE) {
+            match display.microphone() {
+                Some(inlet) => lumen1.stream.set_microphone(inlet),
+                None => tracing::info!("the client's microphone is not heard: this display has no PipeWire"),
+            }
+        }
     }
 
     fn start_video(&mut self, socket: UdpSocket) -> Result<(), EndReason> {

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
+use lumen_core::lumen1::negotiation::Grants;
+
 use crate::display::steps::Steps;
 use crate::display::{self, DisplayError, VirtualDisplay, process};
 use crate::input::InputSink;
@@ -46,18 +48,18 @@ enum News {
 }
 
 impl Opening {
-    /// Begins.
+    /// Begins. `granted` are the streams that the client may use beside picture and sound.
     ///
     /// # Errors
     /// If no thread can be started.
-    pub fn begin(spec: &SessionSpec) -> std::io::Result<Self> {
+    pub fn begin(spec: &SessionSpec, granted: Grants) -> std::io::Result<Self> {
         let (sender, news) = channel();
         let given_up = Arc::new(AtomicBool::new(false));
         let (spec, span, flag) = (spec.clone(), tracing::Span::current(), Arc::clone(&given_up));
         let session = spec.id.to_string();
         std::thread::Builder::new().name("opening".into()).spawn(move || {
             let _entered = span.enter();
-            open(&spec, &flag, &sender);
+            open(&spec, granted, &flag, &sender);
         })?;
         Ok(Self { news, session, given_up, steps: None, over: false })
     }
@@ -102,7 +104,7 @@ impl Drop for Opening {
     }
 }
 
-fn open(spec: &SessionSpec, given_up: &AtomicBool, news: &Sender<News>) {
+fn open(spec: &SessionSpec, granted: Grants, given_up: &AtomicBool, news: &Sender<News>) {
     // Whoever gave up hears nothing more, and what is sent to nobody is ended.
     match Steps::begin_unless(spec, given_up) {
         Ok(steps) => _ = news.send(News::Prepared(Box::new(steps))),
@@ -114,7 +116,7 @@ fn open(spec: &SessionSpec, given_up: &AtomicBool, news: &Sender<News>) {
     if given_up.load(Ordering::Relaxed) {
         return;
     }
-    let display = display::open(spec).and_then(|mut display| Ok((display.input()?, display)));
+    let display = display::open(spec, granted).and_then(|mut display| Ok((display.input()?, display)));
     let _ = news.send(News::Display(display.map(|(input, display)| (display, input))));
 }
 

@@ -84,6 +84,8 @@ fn declared_clients_cannot_be_changed() {
         fingerprint: None,
         input: Some(vec![InputKind::Gamepad]),
         apps: None,
+        clipboard: None,
+        microphone: Some(true),
     }];
     let store = Store::open(&Config { clients, ..config(directory.path()) }).expect("opens");
     let client = store.clients().remove(0);
@@ -91,7 +93,8 @@ fn declared_clients_cannot_be_changed() {
     assert!(matches!(store.remove(&client.fingerprint), Err(StoreError::Declared(_))));
     assert!(matches!(store.rename(&client.fingerprint, "x"), Err(StoreError::Declared(_))));
     assert!(matches!(store.grant(&client.fingerprint, OwnGrants::default()), Err(StoreError::Declared(_))));
-    assert_eq!(store.grants(&client.fingerprint).input, [InputKind::Gamepad]);
+    let may = store.grants(&client.fingerprint);
+    assert_eq!(may, Grants { input: vec![InputKind::Gamepad], microphone: true, ..Grants::default() });
     assert_eq!(store.pin("other", &pem, at(1)).expect("no harm").name, "TV");
 }
 
@@ -104,8 +107,8 @@ fn grants_outlive_a_restart_and_another_pairing_and_go_with_their_client() {
     let client = store.pin("a", &pem, at(1)).expect("pinned");
     assert_eq!(client.may, config.grants);
     assert_eq!(store.grants(&Fingerprint::new([9; 32])), Grants::nothing());
-    let own = OwnGrants { input: Some(vec![InputKind::Keyboard]), apps: None };
-    let may = Grants { input: vec![InputKind::Keyboard], ..Grants::default() };
+    let own = OwnGrants { input: Some(vec![InputKind::Keyboard]), clipboard: Some(true), ..OwnGrants::default() };
+    let may = Grants { input: vec![InputKind::Keyboard], clipboard: true, ..Grants::default() };
     assert_eq!(store.grant(&client.fingerprint, own.clone()).expect("granted").may, may);
     store.pin("a", &pem, at(2)).expect("pinned again");
     drop(store);

@@ -6,6 +6,7 @@
 #[path = "../wlroots/bed.rs"]
 #[expect(dead_code, reason = "shared with the tests on sway, which use all of it")]
 mod bed;
+mod clipboard;
 #[path = "../wlroots/crossing.rs"]
 mod crossing;
 mod desk;

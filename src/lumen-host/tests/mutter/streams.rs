@@ -18,7 +18,7 @@ const ENOUGH: f64 = 30.0;
 const PICTURES: usize = 3;
 
 /// The Wayland socket of the only session's Mutter.
-fn socket(host: &Host) -> PathBuf {
+pub fn socket(host: &Host) -> PathBuf {
     fn search(directory: &Path) -> Option<PathBuf> {
         let entries: Vec<PathBuf> = fs::read_dir(directory).ok()?.flatten().map(|entry| entry.path()).collect();
         let found = entries.iter().find(|path| path.ends_with("wayland-lumen")).cloned();

@@ -5,6 +5,7 @@
 
 mod animation;
 mod bed;
+mod clipboard;
 mod crossing;
 mod faults;
 #[path = "../sessions/harness.rs"]
@@ -14,6 +15,7 @@ mod input;
 #[path = "../sessions/leftovers.rs"]
 mod leftovers;
 mod lifecycle;
+mod microphone;
 mod opening;
 mod outputs;
 mod pictures;

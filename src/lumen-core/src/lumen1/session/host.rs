@@ -140,6 +140,9 @@ pub struct Host {
     packetizer: Packetizer,
     audio: AudioSender,
     microphone: AudioReceiver,
+    /// What was agreed on.
+    granted: Grants,
+    /// What of it is in force.
     grants: Grants,
     history: VecDeque<Sent>,
     keep: usize,
@@ -176,6 +179,7 @@ impl Host {
             packetizer: Packetizer::new(packetizer, sealer),
             audio: AudioSender::new(config.audio_copies, link.room(), config.audio_half_millis),
             microphone: AudioReceiver::default(),
+            granted: session.grants,
             grants: session.grants,
             history: VecDeque::new(),
             keep: config.history,
@@ -274,6 +278,13 @@ impl Host {
         Ok(self.link.post_reliable(Stream::Clipboard, &Message::Clipboard(Clipboard { format, bytes }))?)
     }
 
+    /// What the client may use from now on, of the streams that were agreed on. Sound of a microphone and new content of
+    /// a clipboard that are not granted any more are thrown away, and nothing of the kind is sent; what is on its way
+    /// already arrives.
+    pub fn restrict(&mut self, grants: Grants) {
+        self.grants = self.granted.and(grants);
+    }
+
     /// Ends the session: a datagram says so to the client.
     ///
     /// # Errors
@@ -299,7 +310,7 @@ impl Host {
         self.paths.received(path, bytes, age, now);
 
         match header.stream {
-            Stream::Microphone if self.is_granted(Stream::Microphone) => {
+            Stream::Microphone if may(self.grants, Stream::Microphone) => {
                 let events = &mut self.events;
                 self.microphone.receive(payload, |frame| {
                     events.push_back(HostEvent::Microphone {
@@ -311,7 +322,8 @@ impl Host {
                 Ok(())
             }
             Stream::Control | Stream::Input | Stream::Clipboard | Stream::Feedback
-                if self.is_granted(header.stream) =>
+                // What was agreed on is acknowledged, granted or not: the client would say it for ever.
+                if may(self.granted, header.stream) =>
             {
                 // A fault in one message is no reason to leave out the others.
                 let mut result = Ok(());
@@ -375,16 +387,7 @@ impl Host {
     }
 
     fn check_granted(&self, stream: Stream) -> Result<(), SendError> {
-        if self.is_granted(stream) { Ok(()) } else { Err(SendError::NotGranted(stream)) }
-    }
-
-    fn is_granted(&self, stream: Stream) -> bool {
-        match stream {
-            Stream::Clipboard => self.grants.contains(Grants::CLIPBOARD),
-            Stream::Microphone => self.grants.contains(Grants::MICROPHONE),
-            Stream::Cursor => self.grants.contains(Grants::CURSOR),
-            _ => true,
-        }
+        if may(self.grants, stream) { Ok(()) } else { Err(SendError::NotGranted(stream)) }
     }
 
     fn take(
@@ -424,6 +427,7 @@ impl Host {
             Message::FrameStatus(status) => HostEvent::FrameStatus(status),
             Message::Invalidate { first, last } => HostEvent::Invalidate { first, last },
             Message::KeyFrame => HostEvent::KeyFrame,
+            Message::Clipboard(_) if !may(self.grants, Stream::Clipboard) => return Ok(()),
             Message::Clipboard(clipboard) => HostEvent::Clipboard(clipboard.format, clipboard.bytes.to_vec()),
             // What only clients understand, or what makes no sense inside of a reliable message.
             _ => return Ok(()),
@@ -459,5 +463,15 @@ impl Host {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether `grants` allow the stream.
+fn may(grants: Grants, stream: Stream) -> bool {
+    match stream {
+        Stream::Clipboard => grants.contains(Grants::CLIPBOARD),
+        Stream::Microphone => grants.contains(Grants::MICROPHONE),
+        Stream::Cursor => grants.contains(Grants::CURSOR),
+        _ => true,
     }
 }

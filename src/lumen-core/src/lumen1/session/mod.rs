@@ -47,14 +47,14 @@ pub struct SessionConfig {
 }
 
 impl SessionConfig {
-    /// With the usual limits: datagrams of 1452 bytes, frames of 16 MiB, messages of 1 MiB, nothing granted.
+    /// With the usual limits: datagrams of 1452 bytes, frames of 16 MiB, messages of 8 MiB, nothing granted.
     pub fn new(session: SessionId, keys: KeySchedule) -> Self {
         Self {
             session,
             keys,
             datagram: DEFAULT_DATAGRAM,
             max_frame: 16 << 20,
-            max_message: 1 << 20,
+            max_message: 8 << 20,
             grants: Grants::NONE,
         }
     }

@@ -397,3 +397,32 @@ fn what_was_not_granted_is_neither_sent_nor_taken() {
     assert!(bold.poll_transmit(now, &mut out));
     assert_eq!(host.receive(HOME, &mut out, now), Err(ReceiveError::Stream(Stream::Microphone)));
 }
+
+#[test]
+fn what_is_withdrawn_is_thrown_away_and_works_again_when_it_is_granted_again() {
+    let mut world = World::new(0);
+    world.run(50);
+    let heard = |world: &mut World, what: u8| {
+        world.host_events.clear();
+        world.client.send_clipboard(ClipboardFormat::Text, &[what]).expect("it was agreed on");
+        world.client.send_microphone(&[what], 0).expect("it was agreed on");
+        world.run(100);
+        let sent = world.host.send_clipboard(ClipboardFormat::Text, b"x");
+        let clipboard = world.host_events.iter().any(|event| matches!(event, HostEvent::Clipboard(..)));
+        let microphone = world.host_events.iter().any(|event| matches!(event, HostEvent::Microphone { .. }));
+        (clipboard, microphone, sent.is_ok())
+    };
+    assert_eq!(heard(&mut world, 1), (true, true, true));
+    world.host.restrict(Grants::MICROPHONE);
+    assert_eq!(heard(&mut world, 2), (false, true, false));
+    world.host.restrict(Grants::NONE);
+    assert_eq!(heard(&mut world, 3), (false, false, false));
+    world.host.restrict(Grants::CLIPBOARD.with(Grants::MICROPHONE));
+    assert_eq!(heard(&mut world, 4), (true, true, true));
+    // What came meanwhile was thrown away, not kept.
+    let text = |event: &HostEvent| match event {
+        HostEvent::Clipboard(_, bytes) => Some(bytes.clone()),
+        _ => None,
+    };
+    assert_eq!(world.host_events.iter().filter_map(text).collect::<Vec<_>>(), [vec![4]]);
+}

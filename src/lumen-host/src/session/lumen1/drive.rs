@@ -17,12 +17,14 @@ use lumen_core::loss_control::{
 use lumen_core::lumen1::header::{Epoch, PacketNumber};
 use lumen_core::lumen1::message::{CloseCode, Receipt};
 use lumen_core::lumen1::path::PathId;
-use lumen_core::lumen1::session::{Ended, Host, HostConfig, HostEvent, SessionConfig};
+use lumen_core::lumen1::session::{Ended, Host, HostConfig, HostEvent, SendError, SessionConfig};
 use lumen_core::lumen1::video::{FrameFlags, FrameNumber, Reference};
 use lumen_core::lumen1::{FrameToSend, OVERHEAD, Packetized};
 use lumen_core::time::Timestamp;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::audio::microphone::MicrophoneInlet;
+use crate::clipboard::Content;
 use crate::config::{Fec, Pacing};
 use crate::encode::FrameIndex;
 use crate::link::{Lumen1Spec, StreamSpec, VideoParams};
@@ -72,6 +74,10 @@ pub(super) struct Drive {
     flight: Flight,
     loss: LossControl,
     congestion: CongestionControl,
+    /// Where the client's microphone is heard, if somewhere.
+    microphone: Option<MicrophoneInlet>,
+    /// What was copied in the session and is not on its way yet.
+    clipboard: Option<Content>,
     /// The rate that the encoder was told.
     bitrate: u64,
     spec: Lumen1Spec,
@@ -145,6 +151,8 @@ impl Drive {
                 start: BitsPerSecond(bitrate).times(1.0 + share),
                 most: BitsPerSecond(bitrate).times(1.0 + share),
             }),
+            microphone: None,
+            clipboard: None,
             bitrate,
             spec: lumen1.clone(),
             params: spec.video.clone(),
@@ -166,6 +174,7 @@ impl Drive {
             self.take_frame();
             self.send_due();
             self.take_sound();
+            self.take_clipboard();
             self.transmit();
             self.tell();
             self.wait();
@@ -186,6 +195,12 @@ impl Drive {
                     }
                 }
                 Ok(Command::Answer(answer)) => self.answer(&answer),
+                Ok(Command::Clipboard(content)) => self.clipboard = Some(content),
+                Ok(Command::Microphone(inlet)) => {
+                    inlet.begin_anew();
+                    self.microphone = Some(inlet);
+                }
+                Ok(Command::Grants(grants)) => self.host.restrict(grants),
                 Ok(Command::Close(code, text)) => {
                     if !self.over && self.host.close(code, &text).is_ok() {
                         self.transmit();
@@ -356,6 +371,18 @@ impl Drive {
         }
     }
 
+    /// What was copied last goes to the client, once what went before it has.
+    fn take_clipboard(&mut self) {
+        let Some(content) = self.clipboard.take().filter(|_| !self.over) else { return };
+        match self.host.send_clipboard(content.format(), content.bytes()) {
+            Ok(()) => {
+                tracing::debug!(format = ?content.format(), bytes = content.bytes().len(), "clipboard to the client")
+            }
+            Err(SendError::Full(_)) => self.clipboard = Some(content),
+            Err(error) => tracing::debug!(%error, "what was copied in the session is not sent"),
+        }
+    }
+
     /// Sends what the core has to say.
     fn transmit(&mut self) {
         let now = self.now();
@@ -392,8 +419,17 @@ impl Drive {
                         Ended::Silent => "its client fell silent".to_owned(),
                     }));
                 }
-                // Receipts say the same of every packet. Nothing else is granted.
-                HostEvent::FrameStatus(_) | HostEvent::Clipboard(..) | HostEvent::Microphone { .. } => {}
+                HostEvent::Microphone { sequence, data, .. } => {
+                    if let Some(microphone) = &self.microphone {
+                        microphone.put(sequence, &data);
+                    }
+                }
+                HostEvent::Clipboard(format, bytes) => match Content::new(format, bytes) {
+                    Some(content) => self.event(Lumen1Event::Clipboard(content)),
+                    None => tracing::debug!(?format, "what the client copied is too long, or not what it said"),
+                },
+                // Receipts say the same of every packet.
+                HostEvent::FrameStatus(_) => {}
             }
         }
     }

@@ -15,7 +15,10 @@ use std::thread::JoinHandle;
 use lumen_core::gamestream::control::HostMessage;
 use lumen_core::gamestream::input::InputEvent;
 use lumen_core::lumen1::message::CloseCode;
+use lumen_core::lumen1::negotiation::Grants;
 
+use crate::audio::microphone::MicrophoneInlet;
+use crate::clipboard::Content;
 use crate::link::{Lumen1Spec, StreamSpec};
 use crate::net::wake::Waker;
 
@@ -32,6 +35,8 @@ pub enum Lumen1Event {
     At(SocketAddr),
     /// The client did something.
     Input(Box<InputEvent>),
+    /// The client copied something.
+    Clipboard(Content),
     /// The client asked for a key frame.
     KeyFrame,
     /// The client lost frames for good.
@@ -44,6 +49,12 @@ enum Command {
     /// A datagram that did not come by any of the stream's sockets, and perhaps a socket by which the next ones will.
     Datagram(SocketAddr, Option<UdpSocket>, Vec<u8>),
     Answer(HostMessage),
+    /// Somebody in the session copied this.
+    Clipboard(Content),
+    /// Where the client's microphone is heard.
+    Microphone(MicrophoneInlet),
+    /// What may be used from now on.
+    Grants(Grants),
     Close(CloseCode, String),
 }
 
@@ -125,6 +136,26 @@ impl Lumen1Stream {
     /// An answer to an input device of the client.
     pub fn answer(&self, answer: HostMessage) {
         self.command(Command::Answer(answer));
+    }
+
+    /// Where what is copied in the session goes.
+    pub fn clipboard(&self) -> impl Fn(Content) + Send + 'static {
+        let (commands, wake) = (self.commands.clone(), self.wake.clone());
+        move |content| {
+            // A thread that has ended has no client.
+            let _ = commands.send(Command::Clipboard(content));
+            wake.wake();
+        }
+    }
+
+    /// Where the client's microphone is heard from now on.
+    pub fn set_microphone(&self, inlet: MicrophoneInlet) {
+        self.command(Command::Microphone(inlet));
+    }
+
+    /// What the client may use from now on, of what it took.
+    pub fn restrict(&self, grants: Grants) {
+        self.command(Command::Grants(grants));
     }
 
     /// What the client is told when the stream is dropped.

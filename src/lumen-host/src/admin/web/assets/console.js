@@ -4,6 +4,7 @@
 
 const $ = (id) => document.getElementById(id);
 const KINDS = ["keyboard", "pointer", "gamepad"];
+const STREAMS = ["clipboard", "microphone"];
 
 function element(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -128,10 +129,20 @@ function inputs(client) {
   }));
 }
 
+function streams(client) {
+  const declared = client.origin === "declared";
+  return element("span", {}, ...STREAMS.map((stream) => {
+    const box = element("input", { type: "checkbox", checked: client.may[stream], disabled: declared });
+    box.addEventListener("change", () => act(() =>
+      ask("PUT", `/v1/clients/${client.fingerprint}/grants`, { ...client.grants, [stream]: box.checked })));
+    return element("label", {}, box, ` ${stream}`);
+  }));
+}
+
 function client(one) {
   const path = `/v1/clients/${one.fingerprint}`;
   const apps = one.may.apps.includes("*") ? "all" : one.may.apps.join(", ") || "none";
-  const row = cells(one.name, one.origin, ago(one.last_seen), inputs(one), apps, "");
+  const row = cells(one.name, one.origin, ago(one.last_seen), inputs(one), streams(one), apps, "");
   row.lastChild.className = "actions";
   if (one.origin === "declared") {
     row.lastChild.append(element("span", { className: "note", textContent: "change it in the configuration" }));
