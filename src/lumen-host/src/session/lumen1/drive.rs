@@ -274,7 +274,8 @@ impl Drive {
             data: &frame.data,
             flags: FrameFlags { kind: frame.kind, reference: Reference::Short },
             captured: timestamp(self.origin, frame.timeline.presented),
-            deadline: Some(processing + OF_USE),
+            // That all of its packets are lost shows when the next frame comes.
+            deadline: Some(processing + OF_USE + self.params.encoder.mode.interval()),
             host_latency: processing,
             scheme,
             parity,
